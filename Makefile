@@ -1,0 +1,54 @@
+# make course     set up once, then open JupyterLab on the course (ARGS=--no-browser on a server)
+# make test       set up once, then run every test
+# make sync       write notebooks from their text sources, keeping outputs (newer side wins)
+# make outputs    run every notebook anew and store its outputs
+# make book       build the site
+# make benchmark  time one edit on this machine (ARGS=--skip-large: the classroom model only)
+PYTHON ?= python3
+INSTALL_PYTHON := install Python 3.10 or newer, or name it with make PYTHON=...
+ARGS ?=
+BIN := .venv/bin
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+# what a learner's JupyterLab and the tests need; `make test` adds what tests alone need
+EXTRA ?= course
+
+.PHONY: setup course test sync outputs book benchmark clean
+.DELETE_ON_ERROR:
+
+setup: .venv/$(EXTRA).done
+
+.venv/%.done: pyproject.toml constraints.txt
+	@command -v "$(PYTHON)" >/dev/null || { echo "No $(PYTHON) was found: $(INSTALL_PYTHON)"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "$$("$(PYTHON)" --version) is too old: $(INSTALL_PYTHON)"; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv || { echo "A virtual environment could not be made: install Python's venv module (on Debian and Ubuntu the package python3-venv)."; exit 1; }
+	@echo "Installing the course's packages into .venv (once, some minutes) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$*]' \
+		|| { echo "The packages could not be installed: pip's message above says why (no internet, a full disk, or a Python too new for torch: 3.10 to 3.14 work); then run make again."; exit 1; }
+	@touch $@
+
+course: setup
+	@$(BIN)/jupyter-lab $(ARGS) notebooks/01_setup.ipynb
+
+test:
+	@$(MAKE) --no-print-directory setup EXTRA=test
+	@$(BIN)/python -m tests
+
+sync:
+	@$(MAKE) --no-print-directory setup EXTRA=test
+	@$(BIN)/jupytext --sync notebooks/source/*.md
+
+outputs:
+	@$(MAKE) --no-print-directory setup EXTRA=test
+	@$(BIN)/python -m tests.notebook_outputs store $(NOTEBOOKS)
+
+book:
+	@$(MAKE) --no-print-directory setup EXTRA=book
+	@$(BIN)/python -m sphinx -q -W -b html book build/book
+	@echo "Open build/book/index.html"
+
+benchmark:
+	@$(MAKE) --no-print-directory setup
+	@$(BIN)/python -m tests.benchmark $(ARGS)
+
+clean:
+	@rm -rf .venv build book/notebooks

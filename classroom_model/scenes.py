@@ -1,0 +1,172 @@
+"""What a picture can show: scenes, their attributes, and captions that name them.
+
+A :class:`Scene` is a complete, hashable description. Its ``layout`` seed fixes every shape;
+the other fields fix what the shapes are. Two scenes that differ in one field are therefore the
+same picture with one thing changed, which is what makes edits measurable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SIZE = 128  # pixels; the classroom model's native width and height
+
+STYLES = ("photo", "impressionist", "van gogh", "watercolor", "pencil", "cyberpunk")
+TIMES = ("day", "sunset", "night", "dawn")
+BACKDROPS = ("mountains", "snowy mountains", "hills", "dunes")
+WATERS = ("lake", "river", "meadow")
+FOREGROUNDS = ("trees", "pines", "house", "open")
+CAR_COLORS = ("red", "blue", "green", "yellow", "white", "black", "orange", "purple")
+PLACES = ("city street", "country road", "beach road")
+FLAWS = ("blurry", "distorted", "desaturated", "monochrome", "color shift", "low quality")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One picture's attributes; ``color`` is the car's paint or the roof's."""
+
+    subject: str  # "landscape" or "car"
+    style: str = "photo"
+    time: str = "day"
+    backdrop: str = "mountains"  # landscapes only, like the next three
+    water: str = "lake"
+    foreground: str = "trees"
+    clouds: bool = False
+    color: str = "red"
+    place: str = "city street"  # cars only
+    flaw: str = ""  # one of FLAWS, or "" for a clean picture
+    layout: int = 0
+
+
+def sample_scene(rng: np.random.Generator) -> Scene:
+    """Draw a scene: 60 % landscapes, styles and times nearly even, one in twelve degraded."""
+    return Scene(
+        subject="landscape" if rng.random() < 0.6 else "car",
+        style=str(rng.choice(STYLES, p=(0.28, 0.12, 0.14, 0.16, 0.14, 0.16))),
+        time=str(rng.choice(TIMES, p=(0.37, 0.26, 0.2, 0.17))),
+        backdrop=str(rng.choice(BACKDROPS, p=(0.35, 0.25, 0.25, 0.15))),
+        water=str(rng.choice(WATERS, p=(0.45, 0.25, 0.3))),
+        foreground=str(rng.choice(FOREGROUNDS, p=(0.34, 0.28, 0.28, 0.1))),
+        clouds=bool(rng.random() < 0.45),
+        color=str(rng.choice(CAR_COLORS)),
+        place=str(rng.choice(PLACES)),
+        flaw=str(rng.choice(FLAWS)) if rng.random() < 1 / 12 else "",
+        layout=int(rng.integers(2**31)),
+    )
+
+
+_STYLE_PHRASES = {
+    "photo": ("a photo of {}", "photo of {}", "{}, photo", "a photograph of {}", "{}"),
+    "impressionist": (
+        "a oil painting of {} in impressionist style",
+        "oil painting of {}",
+        "impressionist painting of {}",
+        "{}, oil painting style",
+        "{}, impressionist style",
+    ),
+    "van gogh": (
+        "oil painting of {} in the style of van gogh",
+        "{}, oil painting in the style of van gogh",
+        "van gogh painting of {}",
+        "{} in the style of van gogh",
+    ),
+    "watercolor": (
+        "watercolor painting of {} with soft edges",
+        "a watercolor painting of {}",
+        "{}, watercolor painting with soft edges",
+        "{}, watercolor",
+    ),
+    "pencil": (
+        "pencil sketch of {} with cross-hatching",
+        "a pencil sketch of {}",
+        "{}, pencil sketch with cross-hatching",
+        "{}, pencil drawing",
+    ),
+    "cyberpunk": (
+        "digital art of {} in cyberpunk style",
+        "{}, digital art in cyberpunk style",
+        "{} in cyberpunk style",
+        "cyberpunk digital art of {}",
+    ),
+}
+# The same styles with no subject named: what a learner types in a style-transfer prompt.
+_STYLE_ALONE = {
+    "photo": ("a photo", "photograph"),
+    "impressionist": ("oil painting style", "impressionist painting", "oil painting"),
+    "van gogh": ("oil painting in the style of van gogh", "in the style of van gogh"),
+    "watercolor": ("watercolor painting with soft edges", "watercolor painting"),
+    "pencil": ("pencil sketch with cross-hatching", "pencil sketch"),
+    "cyberpunk": ("digital art in cyberpunk style", "cyberpunk style"),
+}
+_TIME_PHRASES = {
+    "day": ("daylight", "in daylight", "on a sunny day"),
+    "sunset": ("at sunset", "sunset lighting", "dramatic sunset lighting", "dramatic sunset"),
+    "night": ("at night", "night", "moonlight"),
+    "dawn": ("at dawn", "dawn light"),
+}
+_FLAW_PHRASES = {
+    "blurry": ("blurry",),
+    "distorted": ("distorted", "warped", "distorted perspective, warped"),
+    "desaturated": ("desaturated",),
+    "monochrome": ("monochrome", "desaturated, monochrome"),
+    "color shift": ("color shift",),
+    "low quality": ("low quality",),
+}
+_QUALITY = (
+    "highly detailed, masterpiece",
+    "high quality, detailed, sharp",
+    "sharp, professional",
+    "high quality",
+    "masterpiece",
+)
+
+
+def _subject_phrase(scene: Scene, rng: np.random.Generator) -> str:
+    """Name what the picture shows, leaving out a random part of it."""
+    if scene.subject == "car":
+        car = f"a {scene.color} car" if rng.random() < 0.85 else "a car"
+        return car + (f" on a {scene.place}" if rng.random() < 0.75 else "")
+    if rng.random() < 0.12:
+        return "a landscape"
+    shown = {
+        "mountains": ("mountains", "a mountain", "mountain in the background"),
+        "snowy mountains": ("snowy mountains", "snowy mountains in the background"),
+        "hills": ("green hills", "hills", "hills in the background"),
+        "dunes": ("sand dunes", "dunes", "dunes in the background"),
+        "lake": ("a lake", "lake in the middle ground"),
+        "river": ("a river", "river in the middle ground"),
+        "meadow": ("a meadow", "meadow in the middle ground"),
+        "trees": ("trees", "trees in the foreground"),
+        "pines": ("pine trees", "pine trees in the foreground"),
+        "house": (f"a house with a {scene.color} roof", "a house"),
+    }
+    parts = [key for key in (scene.backdrop, scene.water, scene.foreground) if key in shown]
+    parts = [part for part in parts if rng.random() < 0.8] or parts[:1]
+    named = [str(rng.choice(shown[part])) for part in parts]
+    if rng.random() < 0.4:
+        return "a landscape with " + (" and ".join(named[:2]) if len(named) < 3 else ", ".join(named))
+    return ", ".join(named)
+
+
+def caption(scene: Scene, rng: np.random.Generator) -> str:
+    """Say what ``scene`` shows, in one of many phrasings, in lower case.
+
+    Some captions name only the style or only the light, so that such a prompt also means
+    something on its own.
+    """
+    if rng.random() < 0.08:
+        words = str(rng.choice(_STYLE_ALONE[scene.style]))
+    elif scene.style == "photo" and rng.random() < 0.06:
+        words = ""
+    else:
+        words = str(rng.choice(_STYLE_PHRASES[scene.style])).format(_subject_phrase(scene, rng))
+    parts = [words] if words else []
+    if rng.random() < (0.3 if scene.time == "day" else 0.8) or not parts:
+        parts.append(str(rng.choice(_TIME_PHRASES[scene.time])))
+    if scene.flaw:
+        parts.append(str(rng.choice(_FLAW_PHRASES[scene.flaw])))
+    elif rng.random() < 0.3:
+        parts.append(str(rng.choice(_QUALITY)))
+    return ", ".join(parts)

@@ -1,0 +1,48 @@
+"""Make the classroom model, one command a stage; each goes on where it was interrupted.
+
+    python -m classroom_model.train paint      draw the training pictures
+    python -m classroom_model.train vae        train the autoencoder
+    python -m classroom_model.train diffusion  encode the pictures, train text encoder and UNet
+
+A stage starts from the weights that the package carries, if there are any, and replaces them when it
+is finished. Working files go to ``classroom_model/build/``; delete a stage's folder there to give up an
+interrupted run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m classroom_model.train", description=__doc__.split("\n")[0])
+    stages = parser.add_subparsers(dest="stage", required=True, metavar="paint | vae | diffusion")
+    paint = stages.add_parser("paint", help="draw the training pictures")
+    paint.add_argument("--count", type=int, default=24_000)
+    paint.add_argument("--workers", type=int, default=os.cpu_count())
+    for name, steps, batch, lr in (("vae", 4000, 16, 1.5e-3), ("diffusion", 7000, 32, 8e-4)):
+        stage = stages.add_parser(name, help=f"train the {name} stage")
+        stage.add_argument("--steps", type=int, default=steps)
+        stage.add_argument("--batch", type=int, default=batch)
+        stage.add_argument("--lr", type=float, default=lr)
+        stage.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    args = parser.parse_args()
+
+    if args.stage == "paint":
+        from .data import paint_training_set
+        from .loop import BUILD
+
+        paint_training_set(BUILD, args.count, args.workers)
+    elif args.stage == "vae":
+        from .vae import train_vae
+
+        train_vae(args.steps, args.batch, args.lr, args.device)
+    else:
+        from .diffusion import train_diffusion
+
+        train_diffusion(args.steps, args.batch, args.lr, args.device)
+
+
+if __name__ == "__main__":
+    main()

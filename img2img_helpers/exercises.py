@@ -1,0 +1,120 @@
+"""Checks for the exercises: they measure what you made and say what to try next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .images import load_image
+from .measure import structure_similarity
+
+# What check_edit can measure, and what raises the number.
+_MEASURES = {
+    "structure": ("structure kept", "less strength", "more strength"),
+    "brightness": ("brightness", "a brighter light in the prompt", "a darker light in the prompt, or more strength"),
+    "saturation": ("colour saturation", "a more colourful style", "a style without colour, or more strength"),
+}
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """The verdict on an exercise; true if it passed."""
+
+    passed: bool
+    message: str
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __repr__(self) -> str:
+        return f"{'✔' if self.passed else '✘'} {self.message}"
+
+
+def check_prediction(answer, measured, *, tolerance: float = 0.0, hint: str = "") -> Feedback:
+    """Compare what you predicted with what was measured.
+
+    Args:
+        answer: your prediction; ``...`` if you have none yet.
+        measured: what really came out: a number, a bool or a string.
+        tolerance: for numbers, how far off still counts as right, in the same unit.
+        hint: said when the answer is wrong.
+    """
+    if answer is ... or answer is None:
+        return Feedback(False, "Replace the three dots with your prediction, then run this cell again.")
+    if isinstance(measured, (str, bool, np.bool_)):
+        kind = "True or False" if not isinstance(measured, str) else "a text in quotes"
+        if not isinstance(answer, (str if isinstance(measured, str) else (bool, np.bool_))):
+            return Feedback(False, f"The answer should be {kind}, not {answer!r}.")
+        right = answer == measured
+        return Feedback(bool(right), f"Right: {measured}." if right else f"Not {answer}. {hint}".strip())
+    if isinstance(answer, bool) or not isinstance(answer, (int, float, np.number)):
+        return Feedback(False, f"The answer should be a number, not {answer!r}.")
+    if abs(answer - measured) <= tolerance:
+        return Feedback(True, f"Right: {measured:g}.")
+    return Feedback(False, f"{answer:g} is too {'high' if answer > measured else 'low'}. {hint}".strip())
+
+
+def check_edit(result, original, **ranges: tuple[float, float]) -> Feedback:
+    """Measure an edit against targets.
+
+    Args:
+        result: your edit; ``...`` if you have none yet.
+        original: the image that was edited.
+        ranges: lowest and highest value allowed of ``structure`` (SSIM against the original, 0 to
+            1), ``brightness`` (mean grey, 0 to 1) or ``saturation`` (mean HSV saturation, 0 to 1).
+    """
+    if unknown := set(ranges) - set(_MEASURES):
+        raise ValueError(f"check_edit cannot measure {', '.join(unknown)}; it measures {', '.join(_MEASURES)}.")
+    if result is ... or result is None:
+        return Feedback(False, "There is no edit yet: replace the three dots, then run this cell again.")
+    result, original = load_image(result), load_image(original)
+    if result.size != original.size:
+        return Feedback(
+            False,
+            f"The edit is {result.width}×{result.height} pixels, the original {original.width}×{original.height}; "
+            f"give the original's size back.",
+        )
+    hsv = np.asarray(result.convert("HSV"), float) / 255
+    measured = {
+        "structure": structure_similarity(original, result),
+        "brightness": float(np.asarray(result.convert("L"), float).mean() / 255),
+        "saturation": float(hsv[..., 1].mean()),
+    }
+    told = []
+    for name, (low, high) in ranges.items():
+        label, more, less = _MEASURES[name]
+        value = round(measured[name], 2)  # compare what the message shows
+        if value < low:
+            return Feedback(False, f"Not yet: {label} is {value:.2f}, it should be at least {low:.2f}. Try {more}.")
+        if value > high:
+            return Feedback(False, f"Not yet: {label} is {value:.2f}, it should be at most {high:.2f}. Try {less}.")
+        told.append(f"{label} {value:.2f}")
+    return Feedback(True, "Done: " + ", ".join(told) + ".")
+
+
+def check_same_image(mine, reference, *, tolerance: float = 1e-4, hint: str = "") -> Feedback:
+    """Compare two images, arrays or tensors element by element.
+
+    Args:
+        mine: what you made; ``...`` if you have nothing yet.
+        reference: what it should be.
+        tolerance: the largest difference allowed, in the unit of the values: 0 to 255 for PIL
+            images, whatever they hold for arrays and tensors.
+        hint: said when they differ.
+    """
+    if mine is ... or mine is None:
+        return Feedback(False, "There is nothing to compare yet: replace the three dots, then run this cell again.")
+    mine, reference = _as_array(mine), _as_array(reference)
+    if mine.shape != reference.shape:
+        return Feedback(False, f"Yours has the shape {mine.shape}, the reference {reference.shape}. {hint}".strip())
+    gap = float(np.abs(mine - reference).max())
+    if np.isnan(gap) or gap > tolerance:
+        return Feedback(False, f"They differ by up to {gap:.2g}. {hint}".strip())
+    return Feedback(True, f"The same, to within {tolerance:g}.")
+
+
+def _as_array(value) -> np.ndarray:
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().float().numpy()
+    return np.asarray(value, dtype=np.float64)

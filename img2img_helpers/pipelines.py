@@ -1,0 +1,267 @@
+"""Load a ready diffusers pipeline for a task, wherever the notebook runs."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import urllib.error
+import urllib.request
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .models import MODELS, TASKS, ModelCard
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import DiffusionPipeline
+
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+def load_pipeline(
+    task: str = "img2img", model: str = "auto", *, device: str = "auto", dtype: str | torch.dtype = "auto"
+) -> DiffusionPipeline:
+    """Load a plain diffusers pipeline and say in one line what was chosen and why.
+
+    Args:
+        task: ``img2img``, ``text2img``, ``inpaint``, ``upscale`` or ``controlnet``.
+        model: a name in :data:`MODELS`, a hub id, the path of an SD-format folder, or ``auto``:
+            Stable Diffusion 1.5 on a GPU, the classroom model without one or when the hub cannot
+            be reached. The environment variable ``IMG2IMG_MODEL`` replaces ``auto``.
+        device: ``cuda``, ``mps``, ``cpu`` or ``auto``, the first of these that is there. The
+            environment variable ``IMG2IMG_DEVICE`` replaces ``auto``.
+        dtype: ``float32``, ``float16``, ``bfloat16``, a ``torch.dtype``, or ``auto``: float32 on a
+            CPU and for the classroom model; else on CUDA bfloat16 where the GPU has it, or float16;
+            on MPS float16.
+
+    Returns:
+        A pipeline of diffusers' own class, in evaluation mode, on the device.
+
+    Raises:
+        ValueError: for a task, model, device or dtype that is not known; names those that are.
+        OSError: when none of a hub model's ids could be loaded; says what to do.
+    """
+    if task not in TASKS:
+        raise ValueError(f"There is no task {task!r}; choose one of {_listed(TASKS)}.")
+    model = os.environ.get("IMG2IMG_MODEL") or "auto" if model == "auto" else str(model)
+    device, why = pick_device(os.environ.get("IMG2IMG_DEVICE") or "auto" if device == "auto" else device)
+    automatic = model == "auto"
+    if automatic:
+        model = "classroom" if device == "cpu" else "sd15"
+        if task not in MODELS[model].ids:
+            raise ValueError(
+                f"The classroom model cannot do {task!r} yet, only {_listed(MODELS['classroom'].ids)}; "
+                f"with a GPU or patience, use model='sd15'."
+            )
+    card = _card_for(model)
+    if task not in card.ids:
+        others = [name for name, other in MODELS.items() if task in other.ids]
+        raise ValueError(
+            f"The model {card.name!r} cannot do {task!r}, only {_listed(card.ids)}; "
+            f"for {task!r} use model={' or '.join(map(repr, others))}."
+        )
+    try:
+        pipe = _load_first(card, task, _pick_dtype(dtype, device, card))
+    except OSError as error:
+        if not automatic or task not in MODELS["classroom"].ids:
+            raise
+        print(f"{error} Using the classroom model instead.")
+        card, why = MODELS["classroom"], "it needs no download"
+        pipe = _load_first(card, task, _pick_dtype(dtype, device, card))
+    pipe.to(device)
+    if device == "cpu":
+        _use_channels_last(pipe)
+    loaded = str(pipe.dtype).removeprefix("torch.")
+    print(f"{card.title} for {task}, {loaded} on {device}" + (f" ({why})." if why else "."))
+    return pipe
+
+
+def pick_device(device: str = "auto") -> tuple[str, str]:
+    """Resolve ``auto`` to the best device here; returns it and, for ``auto``, the reason."""
+    import torch
+
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        best = next(name for name, found in there.items() if found)
+        return best, {"cuda": "an NVIDIA GPU", "mps": "an Apple GPU", "cpu": "no GPU"}[best] + " was found"
+    device = str(device)
+    kind, _, index = device.partition(":")
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if not there.get(kind, False) or (index and not (index.isdecimal() and int(index) < count)):
+        here = _listed(name for name, found in there.items() if found)
+        raise ValueError(f"This computer has no device {device!r}; it has {here}.")
+    return device, ""
+
+
+def _pick_dtype(dtype: str | torch.dtype, device: str, card: ModelCard) -> torch.dtype:
+    import torch
+
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype in DTYPES:
+        return getattr(torch, dtype)
+    if dtype != "auto":
+        raise ValueError(f"There is no dtype {dtype!r}; choose 'auto', {_listed(DTYPES)}.")
+    if device == "cpu" or card.name == "classroom":  # the classroom model is small: nothing to save
+        return torch.float32
+    if device.startswith("cuda"):
+        # emulated bfloat16, which `is_bf16_supported` also reports, is slow: ask for Ampere or newer
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+    return torch.float16
+
+
+def _card_for(model: str) -> ModelCard:
+    """The card of a name in MODELS, or one made up for a hub id or a folder."""
+    if model in MODELS:
+        return MODELS[model]
+    if model.startswith("~"):
+        model = os.path.expanduser(model)
+    if Path(model).is_dir():
+        if not (Path(model) / "model_index.json").is_file():
+            raise ValueError(f"The folder {model!r} holds no diffusers model: it has no model_index.json.")
+    elif model.count("/") != 1 or model.startswith((".", "/", "~")) or model.endswith("/"):
+        raise ValueError(
+            f"There is no model {model!r}; choose {_listed(MODELS)}, a hub id such as "
+            f"'{MODELS['sd15'].ids['img2img'][0]}', or a folder that exists."
+        )
+    sd15 = MODELS["sd15"]
+    return ModelCard(
+        name=model,
+        title=model,
+        ids=dict.fromkeys(TASKS, (model,)),
+        controlnet_ids=sd15.controlnet_ids,
+        licence="see the model's page",
+        download_gb=0.0,
+        memory_gb=sd15.memory_gb,
+        native_size=sd15.native_size,
+        num_inference_steps=sd15.num_inference_steps,
+        guidance_scale=sd15.guidance_scale,
+        checked="never",
+    )
+
+
+def _load_first(card: ModelCard, task: str, dtype: torch.dtype) -> DiffusionPipeline:
+    """Load the first of the card's ids that can be had."""
+    import diffusers
+
+    cls = {
+        "img2img": diffusers.AutoPipelineForImage2Image,
+        "text2img": diffusers.AutoPipelineForText2Image,
+        "inpaint": diffusers.AutoPipelineForInpainting,
+        "upscale": diffusers.StableDiffusionUpscalePipeline,
+        "controlnet": diffusers.AutoPipelineForImage2Image,
+    }[task]
+    with _quiet():
+        parts = {}
+        if task == "controlnet":
+            parts["controlnet"] = _first_of(card, task, diffusers.ControlNetModel, card.controlnet_ids, dtype)
+        return _first_of(card, task, cls, card.ids[task], dtype, **parts)
+
+
+def _first_of(card: ModelCard, task: str, cls, ids: tuple[str, ...], dtype: torch.dtype, **parts):
+    last = None
+    for model_id in ids:
+        try:
+            return _from_pretrained(cls, model_id, dtype, card, **parts)
+        except OSError as error:  # not found, no connection, a file is missing
+            last = error
+    reason = str(last).strip().splitlines()[0].rstrip(".")
+    if Path(ids[-1]).is_dir():
+        advice = "the folder must be complete and hold .safetensors weights"
+    else:
+        advice = "check the internet connection and the id"
+        if task in MODELS["classroom"].ids:
+            advice += ", or use model='classroom', which needs neither"
+    raise OSError(f"{card.title} could not be loaded (tried {_listed(ids)}): {reason}; {advice}.") from last
+
+
+def _from_pretrained(cls, model_id: str, dtype: torch.dtype, card: ModelCard, **parts):
+    """``from_pretrained`` with safe weights only, and half the download where an fp16 variant exists."""
+    options = {"torch_dtype": dtype, "use_safetensors": True, **parts}
+    if Path(model_id).is_dir():
+        has_fp16 = any(Path(model_id).rglob("*.fp16.safetensors"))
+        return cls.from_pretrained(model_id, **options, **({"variant": "fp16"} if has_fp16 else {}))
+    variants = ({"variant": "fp16"}, {})
+    for variant in variants:
+        try:
+            return cls.from_pretrained(model_id, local_files_only=True, **options, **variant)
+        except (ValueError, OSError):  # not downloaded yet, or not in this variant
+            pass
+    if not _hub_answers():
+        raise OSError("it is not on this computer, and the hub cannot be reached")
+    size = f" (about {card.download_gb:g} GB)" if model_id in card.ids["img2img"] and card.download_gb else ""
+    print(f"Downloading {model_id}{size}; next time it is here already.", flush=True)
+    with _download_bars():
+        for variant in variants:
+            try:
+                return cls.from_pretrained(model_id, **options, **variant)
+            except Exception as error:  # the hub's clients raise their transport library's own errors
+                failure = error
+    raise OSError(f"{type(failure).__name__}: {failure}") from failure
+
+
+def _hub_answers() -> bool:
+    """Whether the hub can be reached; the hub's own client would retry for minutes when it cannot."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        urllib.request.urlopen(constants.ENDPOINT, timeout=5).close()
+    except urllib.error.HTTPError:
+        return True  # it answered, if only to refuse this page
+    except OSError as error:
+        # Python from python.org on a Mac may lack certificates, which the hub's own client brings along
+        return isinstance(getattr(error, "reason", None), ssl.SSLError)
+    return True
+
+
+def _use_channels_last(pipe: DiffusionPipeline) -> None:
+    """Store convolution weights as CPUs like them; the numbers stay the same."""
+    import torch
+
+    for name in ("unet", "vae", "controlnet"):  # transformers have hardly a convolution
+        if getattr(pipe, name, None) is not None:
+            getattr(pipe, name).to(memory_format=torch.channels_last)
+
+
+@contextmanager
+def _quiet():
+    """Hold back the libraries' loading bars and notes, which would push the lesson off the screen."""
+    import diffusers
+    import transformers
+
+    logs = (diffusers.utils.logging, transformers.utils.logging)
+    before = [(log.get_verbosity(), log.is_progress_bar_enabled()) for log in logs]
+    for log in logs:
+        log.set_verbosity_error()
+        log.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        for log, (verbosity, bars) in zip(logs, before, strict=True):
+            log.set_verbosity(verbosity)
+            if bars:
+                log.enable_progress_bar()
+
+
+@contextmanager
+def _download_bars():
+    """Let the hub's bars be seen while gigabytes arrive; :func:`_quiet` has hidden them."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    were_disabled = are_progress_bars_disabled()
+    enable_progress_bars()
+    try:
+        yield
+    finally:
+        if were_disabled:
+            disable_progress_bars()
+
+
+def _listed(names) -> str:
+    return ", ".join(repr(str(name)) for name in names)

@@ -1,0 +1,217 @@
+"""The course's figures: one quiet style, legible on light and dark pages, with a text alternative."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from .images import load_image
+from .strength import NothingRunsError, plan_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from diffusers import DiffusionPipeline, SchedulerMixin
+
+# Okabe and Ito's colour-blind-safe palette: blue, orange, green, purple, sky blue, vermilion
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+INK, PALE = "#222222", "#D9DEE3"
+STYLE = {
+    "figure.facecolor": "white",  # opaque, so that dark ink also shows on a dark page
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.edgecolor": "#888888",
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#EBEBEB",
+    "axes.axisbelow": True,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "savefig.dpi": 90,
+}
+WIDTH = 8.2  # inches: 740 pixels, a notebook's column
+
+
+class CourseFigure(Figure):
+    """A matplotlib figure that Jupyter shows as a PNG with :attr:`alt` as its text alternative."""
+
+    alt: str = ""
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        png = io.BytesIO()
+        with matplotlib.rc_context(STYLE):
+            self.savefig(png, format="png")
+        # a palette of 256 colours makes the file a third as large, so that notebooks stay light
+        small = Image.open(png).convert("RGB").quantize(256)
+        png = io.BytesIO()
+        small.save(png, format="png", optimize=True)
+        content = {"image/png": png.getvalue(), "text/plain": self.alt}
+        display(content, raw=True, metadata={"image/png": {"alt": self.alt}})
+
+
+def show_images(
+    images: Sequence[Image.Image], titles: Sequence[str] = (), *, columns: int | None = None, alt: str = ""
+) -> CourseFigure:
+    """Show images side by side.
+
+    Args:
+        images: a list of anything :func:`~img2img_helpers.load_image` takes, or a single one.
+        titles: one for each image, or none.
+        columns: how many in a row; by default all, at most 5.
+        alt: what the figure shows, for those who cannot see it; made from the titles if empty.
+    """
+    if isinstance(images, (Image.Image, str, Path)) or (isinstance(images, np.ndarray) and images.ndim < 4):
+        images = [images]
+    titles = [titles] if isinstance(titles, str) else titles
+    images = [load_image(image) for image in images]
+    if not images or (titles and len(titles) != len(images)):
+        raise ValueError(
+            f"show_images needs one title for each image, or none: {len(images)} images, {len(titles)} titles."
+        )
+    if columns is not None and columns < 1:
+        raise ValueError(f"show_images needs at least 1 column, not {columns}.")
+    columns = columns or min(len(images), 5)
+    rows = -(-len(images) // columns)
+    # few images get a narrower figure, so that none is blown up beyond comfort
+    width = min(WIDTH, 2.7 * columns)
+    cell = width / columns
+    tallest = max(image.height / image.width for image in images)
+    lines = 1 + max((title.count("\n") for title in titles), default=-1)
+    with matplotlib.rc_context(STYLE):
+        figure = _figure(width, rows * (cell * tallest + 0.2 * lines) + 0.06 * rows)
+        axes = np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel()
+        for ax in axes:
+            ax.axis("off")
+        for i, image in enumerate(images):
+            axes[i].imshow(image, interpolation="lanczos")
+            if titles:
+                axes[i].set_title(titles[i], pad=4)
+    figure.alt = alt or "Images side by side: " + "; ".join(t.replace("\n", " ") for t in titles or ["untitled"])
+    return figure
+
+
+def plot_strength_vs_steps(
+    pipeline_or_scheduler: DiffusionPipeline | SchedulerMixin,
+    num_inference_steps: int = 30,
+    strengths: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+) -> CourseFigure:
+    """For each strength one row: the steps skipped, the steps run, the first timestep, the signal kept.
+
+    Everything is read from :func:`~img2img_helpers.plan_steps`. A strength at which nothing would
+    run has an empty row that says so.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = _figure(WIDTH, 0.34 * len(strengths) + 1.1)
+        ax = figure.subplots()
+        told = []
+        for row, strength in enumerate(strengths):
+            try:
+                plan = plan_steps(pipeline_or_scheduler, strength, num_inference_steps)
+            except NothingRunsError:
+                ax.barh(row, num_inference_steps, color=PALE, height=0.72)
+                note = "nothing runs"
+            else:
+                ax.barh(row, plan.steps_skipped, color=PALE, height=0.72)
+                ax.barh(row, plan.steps_run, left=plan.steps_skipped, color=COLORS[0], height=0.72)
+                at = plan.steps_skipped + plan.steps_run / 2
+                ax.text(at, row, str(plan.steps_run), ha="center", va="center", color="white", fontweight="bold")
+                calls = f", {plan.unet_calls} UNet calls" if plan.unet_calls != plan.steps_run else ""
+                note = f"from t = {plan.start_timestep:.0f}, signal kept {plan.signal_kept:.2f}{calls}"
+            ax.text(num_inference_steps * 1.01, row, note, va="center")
+            told.append(f"strength {strength:g}: {note}")
+        ax.set_yticks(range(len(strengths)), [f"{s:g}" for s in strengths])
+        ax.invert_yaxis()
+        ax.set_xlim(0, num_inference_steps)
+        ax.set(xlabel="step (noisy end at the left)", ylabel="strength")
+        ax.grid(False)
+        scheduler = getattr(pipeline_or_scheduler, "scheduler", pipeline_or_scheduler)
+        ax.set_title(
+            f"{num_inference_steps} steps of {type(scheduler).__name__}: skipped (grey) and run (blue)", loc="left"
+        )
+    figure.alt = f"Steps skipped and run for {len(strengths)} strengths. " + "; ".join(told) + "."
+    return figure
+
+
+def plot_noise_levels(
+    pipe: DiffusionPipeline, image, strengths: Sequence[float], *, num_inference_steps: int = 30, seed: int = 0
+) -> CourseFigure:
+    """The image where an edit of each strength starts: its latents with that much noise, decoded.
+
+    Args:
+        pipe: an img2img pipeline with a VAE and a scheduler that has ``alphas_cumprod``.
+        image: at a size the model takes.
+        strengths: 0 to 1; 0 shows the VAE round trip.
+        num_inference_steps: of the edit; with fewer steps it starts at less noise.
+        seed: of the noise, the same at every strength.
+
+    Raises:
+        ValueError: as :func:`~img2img_helpers.plan_steps` does.
+    """
+    import torch
+
+    plans = [plan_steps(pipe, strength, num_inference_steps) if strength else None for strength in strengths]
+    generator = torch.Generator().manual_seed(seed)
+    device, dtype = pipe.vae.device, pipe.vae.dtype
+    with torch.no_grad():
+        pixels = pipe.image_processor.preprocess(load_image(image)).to(device, dtype)
+        latents = pipe.vae.encode(pixels).latent_dist.mode() * pipe.vae.config.scaling_factor
+        noise = torch.randn(latents.shape, generator=generator).to(device, dtype)
+        shown, titles = [], []
+        for strength, plan in zip(strengths, plans, strict=True):
+            kept = plan.signal_kept if plan else 1.0
+            noisy = kept * latents + (1 - kept**2) ** 0.5 * noise
+            decoded = pipe.vae.decode(noisy / pipe.vae.config.scaling_factor).sample
+            shown += pipe.image_processor.postprocess(decoded)
+            titles.append(f"strength {strength:g}\nsignal kept {kept:.2f}")
+    figure = show_images(shown, titles)
+    figure.alt = "The image dissolving into noise: " + "; ".join(t.replace("\n", ", ") for t in titles) + "."
+    return figure
+
+
+def plot_preservation(
+    strengths: Sequence[float], kept: dict[str, Sequence[float]], *, ceiling: float | None = None
+) -> CourseFigure:
+    """How much of the input is kept as strength rises.
+
+    Args:
+        strengths: 0 to 1.
+        kept: for each line's name, one measurement a strength, such as
+            :func:`~img2img_helpers.structure_similarity` with the input.
+        ceiling: the same measurement of the VAE round trip alone, which no edit exceeds.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = _figure(WIDTH * 0.8, 3.4)
+        ax = figure.subplots()
+        for i, (name, values) in enumerate(kept.items()):
+            marker, color = "osD^vP"[i % 6], COLORS[i % len(COLORS)]
+            ax.plot(strengths, values, color=color, marker=marker, markersize=5, label=name)
+        if ceiling is not None:
+            ax.axhline(ceiling, color=INK, linestyle="--", linewidth=1)
+            ax.text(1, ceiling + 0.012, "VAE round trip: the ceiling", ha="right", va="bottom", fontsize=9)
+        ax.set(xlabel="strength", ylabel="structure kept (SSIM)", ylim=(0, 1.05), xlim=(0, 1.02))
+        if len(kept) > 1:
+            ax.legend(loc="lower left")
+    lines = (f"{name} {', '.join(f'{v:.2f}' for v in values)}" for name, values in kept.items())
+    at = ", ".join(f"{s:g}" for s in strengths)
+    figure.alt = f"Structure kept (SSIM) at strength {at}: " + "; ".join(lines) + "."
+    return figure
+
+
+def _figure(width: float, height: float) -> CourseFigure:
+    """A figure outside pyplot, so that Jupyter shows it once and nothing need be closed."""
+    figure = CourseFigure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure

@@ -1,0 +1,136 @@
+"""What ``strength`` and ``num_inference_steps`` really make a pipeline do."""
+
+from __future__ import annotations
+
+import copy
+import numbers
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import DiffusionPipeline, SchedulerMixin
+
+
+class NothingRunsError(ValueError):
+    """A strength and a step count that leave no step to run."""
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """What one img2img call runs.
+
+    Attributes:
+        strength: as asked for, 0 to 1.
+        num_inference_steps: as asked for.
+        steps_skipped: how many of them are left out at the noisy end.
+        steps_run: how many of them are run.
+        unet_calls: how often the UNet is called; second-order schedulers call it nearly twice a
+            step. With guidance each call carries a batch of two.
+        timesteps: the timestep of each call, from noisy to clean.
+        start_timestep: the first of them: how far along the noising path the image is taken.
+        signal_kept: what of the image's signal is left at the start, as a factor of its latents
+            from 0 to 1: √ᾱ, "sqrt_alpha_prod" in ``scheduler.add_noise``; 1 − σ for flow matching.
+    """
+
+    strength: float
+    num_inference_steps: int
+    steps_skipped: int
+    steps_run: int
+    unet_calls: int
+    timesteps: tuple[float, ...]
+    start_timestep: float
+    signal_kept: float
+
+
+def plan_steps(
+    pipeline_or_scheduler: DiffusionPipeline | SchedulerMixin, strength: float, num_inference_steps: int
+) -> StepPlan:
+    """Tell what an img2img call with these settings would run, without running it.
+
+    The pipeline's own ``get_timesteps`` is asked, on a copy of its scheduler, so the answer cannot
+    differ from what the call does. A bare scheduler is taken to be in Stable Diffusion 1.5's
+    img2img pipeline.
+
+    Args:
+        pipeline_or_scheduler: any diffusers img2img pipeline, or any scheduler.
+        strength: 0 to 1.
+        num_inference_steps: at least 1.
+
+    Raises:
+        ValueError: when a value is out of range, or when the scheduler cannot make that many steps.
+        NothingRunsError: a ``ValueError`` for when no step would run (diffusers itself then fails
+            with "cannot reshape tensor of 0 elements"); names values that would work.
+    """
+    from diffusers import StableDiffusionImg2ImgPipeline
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img import retrieve_timesteps
+
+    if not isinstance(strength, numbers.Real) or not 0 <= strength <= 1:
+        raise ValueError(f"strength must be a number from 0 to 1, not {strength!r}; 0.5 is a balanced edit.")
+    if not isinstance(num_inference_steps, numbers.Integral) or num_inference_steps < 1:
+        raise ValueError(f"num_inference_steps must be a whole number of at least 1, not {num_inference_steps!r}.")
+    strength, num_inference_steps = float(strength), int(num_inference_steps)  # also from NumPy
+    is_pipeline = hasattr(pipeline_or_scheduler, "scheduler")
+    scheduler = copy.deepcopy(pipeline_or_scheduler.scheduler if is_pipeline else pipeline_or_scheduler)
+    if not hasattr(scheduler, "set_timesteps"):
+        raise ValueError(
+            f"plan_steps needs a diffusers pipeline or scheduler, not {type(pipeline_or_scheduler).__name__}."
+        )
+    rule = getattr(type(pipeline_or_scheduler), "get_timesteps", StableDiffusionImg2ImgPipeline.get_timesteps)
+
+    def what_runs(strength: float, steps: int) -> tuple[torch.Tensor, int]:
+        retrieve_timesteps(scheduler, steps, "cpu")
+        return rule(SimpleNamespace(scheduler=scheduler), steps, strength, "cpu")
+
+    def runs(strength: float, steps: int) -> bool:
+        try:
+            timesteps, steps_run = what_runs(strength, steps)
+        except ValueError:
+            return False
+        return len(timesteps) > 0 and steps_run > 0
+
+    try:
+        timesteps, steps_run = what_runs(strength, num_inference_steps)
+    except ValueError as error:  # more steps than this scheduler can make
+        most = min(num_inference_steps, scheduler.config.num_train_timesteps)
+        works = next((n for n in range(most, 0, -1) if runs(1.0, n)), None)
+        if works is None:
+            raise
+        raise ValueError(
+            f"{type(scheduler).__name__} cannot make {num_inference_steps} steps; "
+            f"use num_inference_steps {works} or fewer."
+        ) from error
+    if len(timesteps) == 0:
+        enough_strength = next(s / 100 for s in range(1, 101) if runs(s / 100, num_inference_steps))
+        advice = f"use strength {enough_strength:g} or more"
+        more_steps = range(num_inference_steps + 1, scheduler.config.num_train_timesteps + 1)
+        enough_steps = next((n for n in more_steps if runs(strength, n)), None) if strength > 0 else None
+        if enough_steps:
+            advice += f", or num_inference_steps {enough_steps} or more"
+        raise NothingRunsError(
+            f"strength {strength:g} with num_inference_steps {num_inference_steps} leaves 0 steps to run, "
+            f"which diffusers cannot do; {advice}."
+        )
+    timesteps = tuple(t.item() for t in timesteps)
+    return StepPlan(
+        strength=strength,
+        num_inference_steps=num_inference_steps,
+        steps_skipped=num_inference_steps - int(steps_run),
+        steps_run=int(steps_run),
+        unet_calls=len(timesteps),
+        timesteps=timesteps,
+        start_timestep=timesteps[0],
+        signal_kept=signal_at(scheduler, timesteps[0]),
+    )
+
+
+def signal_at(scheduler: SchedulerMixin, timestep: float) -> float:
+    """√ᾱ at a timestep, between two whole ones interpolated; 1 − t/T for flow-matching schedulers."""
+    if not hasattr(scheduler, "alphas_cumprod"):
+        return 1 - timestep / scheduler.config.num_train_timesteps
+    # add_noise leaves the table on the GPU that it worked on
+    kept = scheduler.alphas_cumprod.float().cpu().sqrt().numpy()
+    return float(np.interp(timestep, np.arange(len(kept)), kept))

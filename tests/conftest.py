@@ -1,0 +1,33 @@
+from pathlib import Path
+
+import pytest
+
+from tests.isolation import isolate_this_process
+
+isolate_this_process()  # before diffusers asks where downloaded models lie
+
+from tests import tiny_models  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def sd_folders(tmp_path_factory) -> dict[str, Path]:
+    """Tiny folders in Stable Diffusion's format: base, inpaint, upscale, controlnet, base-fp16."""
+    return tiny_models.write_all(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def tiny_pipe(sd_folders):
+    from diffusers import StableDiffusionImg2ImgPipeline
+
+    pipe = StableDiffusionImg2ImgPipeline.from_pretrained(sd_folders["base"], use_safetensors=True)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@pytest.fixture(scope="session")
+def classroom_pipe():
+    from img2img_helpers import load_pipeline
+
+    pipe = load_pipeline("img2img", "classroom")
+    pipe.set_progress_bar_config(disable=True)
+    return pipe

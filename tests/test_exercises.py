@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageFilter
+
+from img2img_helpers import check_edit, check_prediction, check_same_image, example_image
+
+
+@pytest.mark.parametrize(
+    ("answer", "measured", "passed", "told"),
+    [
+        (28, 28, True, "Right: 28"),
+        (29, 28, False, "29 is too high. Mind int"),
+        (27, 28, False, "27 is too low"),
+        (0.5, 0.52, True, "Right"),
+        (..., 28, False, "Replace the three dots"),
+        (None, 28, False, "Replace the three dots"),
+        ("28", 28, False, "should be a number"),
+        (True, 1, False, "should be a number"),
+        (True, np.bool_(True), True, "Right: True"),
+        (False, True, False, "Not False"),
+        (1, True, False, "True or False"),
+        ("B", "B", True, "Right: B"),
+        ("A", "B", False, "Not A"),
+        (2, "B", False, "text in quotes"),
+    ],
+)
+def test_prediction(answer, measured, passed, told):
+    feedback = check_prediction(answer, measured, tolerance=0.05, hint="Mind int.")
+    assert bool(feedback) is passed
+    assert told in repr(feedback)
+    assert repr(feedback).startswith("✔" if passed else "✘")
+
+
+@pytest.fixture(scope="module")
+def car():
+    return example_image("car").resize((128, 128))
+
+
+def test_edit_measures_each_target_and_says_which_way(car):
+    grey = car.convert("L").convert("RGB")
+    assert check_edit(grey, car, saturation=(0, 0.1), structure=(0.9, 1))
+    still_red = check_edit(car, car, saturation=(0, 0.1))
+    assert not still_red
+    assert "saturation is" in still_red.message
+    assert "more strength" in still_red.message
+    blurred = check_edit(car.filter(ImageFilter.GaussianBlur(8)), car, structure=(0.8, 1))
+    assert not blurred
+    assert "structure kept is" in blurred.message
+    assert "less strength" in blurred.message
+    dark = check_edit(Image.eval(car, lambda v: v // 4), car, brightness=(0.4, 1))
+    assert not dark
+    assert "a brighter light" in dark.message
+
+
+def test_edit_of_another_size_or_none(car):
+    assert "replace the three dots" in check_edit(..., car).message
+    assert "64×64 pixels, the original 128×128" in check_edit(car.resize((64, 64)), car).message
+    with pytest.raises(ValueError, match="cannot measure sharpness; it measures structure"):
+        check_edit(car, car, sharpness=(0, 1))
+
+
+def test_same_image():
+    tensor = torch.rand(1, 4, 8, 8)
+    assert check_same_image(tensor + 5e-5, tensor)
+    apart = check_same_image(tensor + 1e-2, tensor, hint="Start from the noise.")
+    assert not apart
+    assert "differ by up to 0.01. Start from the noise." in apart.message
+    assert "shape" in check_same_image(tensor[:, :2], tensor).message
+    assert "replace the three dots" in check_same_image(..., tensor).message
+    assert not check_same_image(tensor * float("nan"), tensor)

@@ -1,0 +1,195 @@
+"""`load_pipeline` on real SD-format folders: the code that loads hub models, without a hub."""
+
+import dataclasses
+import time
+
+import pytest
+import torch
+from PIL import Image
+
+from img2img_helpers import MODELS, describe_models, load_pipeline, models, pipelines
+
+CALLS = {  # task: pipeline class, and the least that a call needs
+    "img2img": ("StableDiffusionImg2ImgPipeline", {"strength": 0.5}),
+    "text2img": ("StableDiffusionPipeline", {"height": 16, "width": 16}),
+    "inpaint": ("StableDiffusionInpaintPipeline", {"mask_image": True, "strength": 0.5, "height": 16, "width": 16}),
+    "upscale": ("StableDiffusionUpscalePipeline", {"noise_level": 20}),
+    "controlnet": ("StableDiffusionControlNetImg2ImgPipeline", {"control_image": True, "strength": 0.5}),
+}
+
+
+@pytest.fixture
+def tiny_sd15(sd_folders, monkeypatch):
+    """MODELS["sd15"] with the tiny folders in place of the hub; every first id is a dead one."""
+    gone = "img2img-course/this-model-has-moved"
+    base = (gone, str(sd_folders["base"]))
+    card = dataclasses.replace(
+        MODELS["sd15"],
+        ids={
+            "img2img": base,
+            "text2img": base,
+            "controlnet": base,
+            "inpaint": (gone, str(sd_folders["inpaint"])),
+            "upscale": (gone, str(sd_folders["upscale"])),
+        },
+        controlnet_ids=(gone, str(sd_folders["controlnet"])),
+    )
+    monkeypatch.setitem(MODELS, "sd15", card)
+    return card
+
+
+@pytest.mark.parametrize("task", models.TASKS)
+def test_every_task_loads_from_the_second_mirror_and_runs(task, tiny_sd15, capsys):
+    pipe = load_pipeline(task, "sd15")
+    name, arguments = CALLS[task]
+    assert type(pipe).__name__ == name
+    assert type(pipe).__module__.startswith("diffusers.")
+    assert capsys.readouterr().out == f"Stable Diffusion 1.5 for {task}, float32 on cpu.\n"
+    image = Image.new("RGB", (16, 16), "teal")
+    if task != "text2img":
+        arguments = {"image": image, **arguments}
+    for key in ("mask_image", "control_image"):
+        if key in arguments:
+            arguments[key] = image
+    pipe.set_progress_bar_config(disable=True)
+    made = pipe("a lake", num_inference_steps=2, **arguments).images[0]
+    assert made.size == ((128, 128) if task == "upscale" else (16, 16))
+
+
+def test_on_a_cpu_it_is_float32_and_channels_last(tiny_sd15):
+    pipe = load_pipeline("img2img", "sd15")
+    assert pipe.device.type == "cpu"
+    assert pipe.dtype == torch.float32
+    assert not pipe.unet.training
+    for part in (pipe.unet, pipe.vae):
+        weights = [p for p in part.parameters() if p.dim() == 4 and p.shape[1] > 1 and p.shape[2] > 1]
+        assert weights
+        assert all(p.is_contiguous(memory_format=torch.channels_last) for p in weights)
+
+
+def test_fp16_files_are_used_where_there_are_any_and_widened_on_a_cpu(sd_folders):
+    pipe = load_pipeline("img2img", str(sd_folders["base-fp16"]))
+    assert pipe.dtype == torch.float32
+    assert list(sd_folders["base-fp16"].rglob("*.fp16.safetensors"))
+    half = load_pipeline("img2img", str(sd_folders["base-fp16"]), dtype="bfloat16")
+    assert half.dtype == torch.bfloat16
+
+
+def test_pickled_weights_are_never_loaded(sd_folders, tmp_path):
+    import shutil
+
+    folder = tmp_path / "pickled"
+    shutil.copytree(sd_folders["base"], folder)
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    torch.save({}, weights.with_suffix(".bin"))
+    weights.unlink()
+    with pytest.raises(OSError, match=r"could not be loaded .*; the folder must be complete and hold \.safetensors"):
+        load_pipeline("img2img", str(folder))
+
+
+def test_when_no_mirror_answers_the_message_says_what_to_do(monkeypatch):
+    with pytest.raises(OSError, match=r"Stable Diffusion 1\.5 could not be loaded") as caught:
+        load_pipeline("img2img", "sd15")
+    message = str(caught.value)
+    assert "\n" not in message
+    for told in (*MODELS["sd15"].ids["img2img"], "internet connection", "model='classroom'"):
+        assert told in message
+
+
+def test_offline_is_found_out_at_once():
+    """The hub's client alone would wait for two minutes before it gives up."""
+    started = time.monotonic()
+    with pytest.raises(OSError, match="internet connection") as caught:
+        load_pipeline("controlnet", "sd15")
+    assert time.monotonic() - started < 20
+    assert "classroom" not in str(caught.value), "the classroom model has no ControlNet"
+
+
+def test_a_download_that_breaks_off_is_one_sentence_too(monkeypatch, capsys):
+    """The hub's clients raise errors of their own, neither OSError nor ValueError."""
+
+    class TransportError(Exception):
+        pass
+
+    def from_pretrained(model_id, **options):
+        raise OSError("not here") if options.get("local_files_only") else TransportError("connection lost\nat byte 7")
+
+    monkeypatch.setattr(pipelines, "_hub_answers", lambda: True)
+    monkeypatch.setattr("diffusers.AutoPipelineForImage2Image.from_pretrained", from_pretrained)
+    with pytest.raises(OSError, match=r"TransportError: connection lost; check the internet connection") as caught:
+        load_pipeline("img2img", "sd15")
+    assert "\n" not in str(caught.value)
+    assert "Downloading stable-diffusion-v1-5/stable-diffusion-v1-5 (about 2.8 GB)" in capsys.readouterr().out
+
+
+def test_auto_falls_back_to_the_classroom_model_and_says_so(monkeypatch, capsys):
+    # a computer with a GPU whose network is down, as far as the choice of a model goes
+    monkeypatch.setattr(pipelines, "pick_device", lambda device: ("cuda", "an NVIDIA GPU was found"))
+    monkeypatch.setattr(pipelines, "_pick_dtype", lambda *_: torch.float32)
+    monkeypatch.setattr("diffusers.DiffusionPipeline.to", lambda pipe, device: pipe)
+    pipe = load_pipeline("img2img")
+    told = capsys.readouterr().out
+    assert "Stable Diffusion 1.5 could not be loaded" in told
+    assert "Using the classroom model instead." in told
+    assert pipe.unet.config.sample_size * pipe.vae_scale_factor == MODELS["classroom"].native_size
+
+
+def test_empty_environment_variables_count_as_unset(monkeypatch, capsys):
+    monkeypatch.setenv("IMG2IMG_MODEL", "")
+    monkeypatch.setenv("IMG2IMG_DEVICE", "")
+    load_pipeline()
+    assert capsys.readouterr().out == "the classroom model for img2img, float32 on cpu (no GPU was found).\n"
+
+
+def test_environment_variables_choose(tiny_sd15, monkeypatch, capsys):
+    monkeypatch.setenv("IMG2IMG_MODEL", "sd15")
+    load_pipeline()
+    assert "Stable Diffusion 1.5" in capsys.readouterr().out
+    monkeypatch.setenv("IMG2IMG_DEVICE", "tpu")
+    with pytest.raises(ValueError, match=r"no device 'tpu'; it has .*'cpu'"):
+        load_pipeline()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"task": "img2vid"}, "no task 'img2vid'; choose one of 'img2img', 'text2img', 'inpaint'"),
+        ({"model": "sd51"}, "no model 'sd51'; choose 'classroom', 'sd15', a hub id such as"),
+        ({"model": "./nowhere"}, "no model './nowhere'"),
+        ({"model": "a/b/c"}, "no model 'a/b/c'"),
+        ({"device": "gpu"}, "no device 'gpu'; it has"),
+        ({"device": "cuda:7"}, "no device 'cuda:7'; it has"),
+        ({"device": "cpu:x"}, "no device 'cpu:x'; it has"),
+        ({"model": "~/nowhere"}, "no model '.*/nowhere'"),
+        ({"model": "org/"}, "no model 'org/'"),
+        ({"dtype": "int4"}, "no dtype 'int4'; choose 'auto', 'float32'"),
+        ({"task": "upscale", "model": "classroom"}, "cannot do 'upscale', only 'img2img', 'text2img'; .* model='sd15'"),
+        ({"task": "upscale"}, "classroom model cannot do 'upscale' yet"),
+    ],
+)
+def test_wrong_arguments_get_one_sentence(arguments, told):
+    with pytest.raises(ValueError, match=told) as caught:
+        load_pipeline(**arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_holds_no_model(tmp_path):
+    with pytest.raises(ValueError, match="holds no diffusers model"):
+        load_pipeline("img2img", str(tmp_path))
+
+
+def test_describe_models_is_a_table_of_all():
+    table = describe_models()
+    for card in MODELS.values():
+        assert card.title in table
+        assert card.licence in table
+    assert "none: bundled" in table
+    rows = table.splitlines()
+    assert len(rows) == 2 + len(MODELS)
+    assert len({row.count("|") for row in rows}) == 1
+    assert table._repr_markdown_() == table
+
+
+def test_cards_tell_the_classroom_models_true_size(classroom_pipe):
+    card = MODELS["classroom"]
+    assert classroom_pipe.unet.config.sample_size * classroom_pipe.vae_scale_factor == card.native_size

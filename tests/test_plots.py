@@ -1,0 +1,109 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from img2img_helpers import (
+    example_image,
+    plan_steps,
+    plot_noise_levels,
+    plot_preservation,
+    plot_strength_vs_steps,
+    show_images,
+    structure_similarity,
+)
+
+SQUARE = Image.new("RGB", (16, 16), "teal")
+
+
+def rendered(figure) -> np.ndarray:
+    png = io.BytesIO()
+    figure.savefig(png, format="png")
+    return np.asarray(Image.open(png).convert("RGBA"))
+
+
+def texts(figure) -> str:
+    from matplotlib.text import Text
+
+    return "\n".join(text.get_text() for text in figure.findobj(Text))
+
+
+def test_every_figure_is_opaque_and_has_a_text_alternative(tiny_pipe):
+    figures = [
+        show_images([SQUARE, SQUARE], ["one", "two"]),
+        plot_strength_vs_steps(tiny_pipe, 10),
+        plot_noise_levels(tiny_pipe, SQUARE, [0.0, 0.5, 1.0]),
+        plot_preservation([0.1, 0.5], {"car": [0.8, 0.4]}, ceiling=0.9),
+    ]
+    for figure in figures:
+        assert len(figure.alt) > 20
+        pixels = rendered(figure)
+        assert (pixels[..., 3] == 255).all(), "see-through on a dark page"
+        assert pixels.shape[1] <= 920
+
+
+def test_jupyter_shows_it_once_with_the_alternative(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda *content, **options: shown.append((content, options)))
+    show_images([SQUARE], alt="a teal square")._ipython_display_()
+    ((content,), options) = shown[0]
+    assert content["text/plain"] == "a teal square"
+    assert options["metadata"] == {"image/png": {"alt": "a teal square"}}
+    assert content["image/png"].startswith(b"\x89PNG")
+
+
+def test_strength_vs_steps_tells_what_the_plan_says(tiny_pipe):
+    told = texts(plot_strength_vs_steps(tiny_pipe, 30, [0.01, 0.5, 1.0]))
+    assert "nothing runs" in told
+    assert "from t = 481" not in told  # that is for 50 steps
+    assert "from t = 463, signal kept 0.57" in told
+    assert "UNet calls" not in told  # DDIM calls once a step
+    from diffusers import HeunDiscreteScheduler
+
+    heun = HeunDiscreteScheduler.from_config(tiny_pipe.scheduler.config)
+    with pytest.raises(ValueError, match="from 0 to 1, not 50"):
+        plot_strength_vs_steps(tiny_pipe, 30, [50])
+    assert "29 UNet calls" in texts(plot_strength_vs_steps(heun, 30, [0.5]))
+
+
+def test_noise_levels_start_with_the_image_and_end_in_noise(classroom_pipe):
+    image = example_image("car").resize((128, 128))
+    figure = plot_noise_levels(classroom_pipe, image, [0.0, 0.3, 1.0])
+    assert "strength 0\nsignal kept 1.00" in texts(figure)
+    assert f"strength 0.3\nsignal kept {plan_steps(classroom_pipe, 0.3, 30).signal_kept:.2f}" in texts(figure)
+    clean, light, noise = (ax.images[0].get_array() for ax in figure.axes)
+    kept = [structure_similarity(image, shown) for shown in (clean, light, noise)]
+    assert kept[0] > 0.85
+    assert kept[0] > kept[1] > kept[2]
+    assert kept[2] < 0.15
+
+
+def test_noise_levels_ask_the_plan_for_the_start(tiny_pipe):
+    assert "signal kept 0.87" in texts(plot_noise_levels(tiny_pipe, SQUARE, [0.5], num_inference_steps=5))
+    with pytest.raises(ValueError, match="from 0 to 1, not 50"):
+        plot_noise_levels(tiny_pipe, SQUARE, [50])
+
+
+def test_grid_has_a_title_for_each_image():
+    figure = show_images([SQUARE] * 6, list("abcdef"), columns=4)
+    assert [ax.get_title() for ax in figure.axes if ax.images] == list("abcdef")
+    with pytest.raises(ValueError, match="one title for each image, or none: 2 images, 1 titles"):
+        show_images([SQUARE, SQUARE], ["one"])
+    with pytest.raises(ValueError, match="0 images"):
+        show_images([])
+    with pytest.raises(ValueError, match="at least 1 column"):
+        show_images([SQUARE], columns=-1)
+
+
+@pytest.mark.parametrize("single", [SQUARE, np.asarray(SQUARE), np.asarray(SQUARE)[..., 0]])
+def test_a_single_image_is_shown_too(single):
+    figure = show_images(single, "after")
+    assert [ax.get_title() for ax in figure.axes] == ["after"]
+
+
+def test_preservation_draws_what_it_is_given():
+    figure = plot_preservation([0.2, 0.6], {"car": [0.8, 0.4], "night": [0.7, 0.3]}, ceiling=0.95)
+    (ax,) = figure.axes
+    assert [list(line.get_ydata()) for line in ax.lines[:2]] == [[0.8, 0.4], [0.7, 0.3]]
+    assert "at strength 0.2, 0.6: car 0.80, 0.40; night 0.70, 0.30." in figure.alt

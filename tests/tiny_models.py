@@ -1,0 +1,87 @@
+"""Write the smallest real Stable-Diffusion-format folders: diffusers' own classes, random weights."""
+
+from pathlib import Path
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    ControlNetModel,
+    DDIMScheduler,
+    DDPMScheduler,
+    StableDiffusionInpaintPipeline,
+    StableDiffusionPipeline,
+    StableDiffusionUpscalePipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from img2img_helpers.models import CLASSROOM_FOLDER
+
+WIDTH = 8
+
+
+def unet(in_channels: int = 4, **options) -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=8,
+        in_channels=in_channels,
+        block_out_channels=(WIDTH, WIDTH),
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        layers_per_block=1,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=2,
+        norm_num_groups=2,
+        **options,
+    )
+
+
+def parts(in_channels: int = 4, **unet_options) -> dict:
+    tokenizer = CLIPTokenizer.from_pretrained(CLASSROOM_FOLDER / "tokenizer")
+    text_config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        intermediate_size=WIDTH,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=77,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return {
+        "tokenizer": tokenizer,
+        "text_encoder": CLIPTextModel(text_config),
+        "unet": unet(in_channels, **unet_options),
+        "vae": AutoencoderKL(
+            block_out_channels=(WIDTH,) * 4,  # four levels: the factor 8 of Stable Diffusion 1.5
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            norm_num_groups=2,
+            latent_channels=4,
+            sample_size=64,
+        ),
+        "scheduler": DDIMScheduler(
+            beta_schedule="scaled_linear",
+            beta_start=0.00085,
+            beta_end=0.012,
+            clip_sample=False,
+            set_alpha_to_one=False,
+            steps_offset=1,
+        ),
+    }
+
+
+def write_all(folder: Path) -> dict[str, Path]:
+    torch.manual_seed(0)
+    no_checker = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    folders = {name: folder / name for name in ("base", "base-fp16", "inpaint", "upscale", "controlnet")}
+    base = StableDiffusionPipeline(**parts(), **no_checker)
+    base.save_pretrained(folders["base"])
+    ControlNetModel.from_unet(base.unet, conditioning_channels=3).save_pretrained(folders["controlnet"])
+    StableDiffusionInpaintPipeline(**parts(9), **no_checker).save_pretrained(folders["inpaint"])
+    upscaler = StableDiffusionUpscalePipeline(
+        **parts(7, num_class_embeds=1000), low_res_scheduler=DDPMScheduler(), max_noise_level=350
+    )
+    upscaler.save_pretrained(folders["upscale"])
+    base.to(torch.float16).save_pretrained(folders["base-fp16"], variant="fp16")
+    return folders
