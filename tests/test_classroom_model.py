@@ -10,6 +10,8 @@ from diffusers import AutoencoderKL, DDIMScheduler
 from classroom_model import data, diffusion, loop, painter, scenes, vae
 from img2img_helpers.models import CLASSROOM_FOLDER
 
+SD15_BETAS = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
+
 
 def test_a_scene_is_always_the_same_picture_and_its_index_the_same_scene():
     scene = data.scene_at(5)
@@ -88,12 +90,14 @@ def test_standardising_latents_leaves_the_pictures_alone():
 
 def test_noise_schedule_is_gentler_than_sd15_and_ends_in_nearly_pure_noise():
     ours = DDIMScheduler(trained_betas=diffusion.noise_schedule()).alphas_cumprod
-    theirs = DDIMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012).alphas_cumprod
+    theirs = DDIMScheduler(**SD15_BETAS).alphas_cumprod
     assert (ours[:800] > theirs[:800]).all()
     assert (ours.diff() < 0).all()
     assert 0.004 < ours[-1].sqrt().item() < 0.008
-    ratio = ours / (1 - ours) / (theirs / (1 - theirs))
-    assert ratio[100].item() == pytest.approx(4, rel=0.05)
+    # diffusers' own rescaling of the same betas ends at zero, ours just before: compare away from the end
+    zero_snr = DDIMScheduler(**SD15_BETAS, rescale_betas_zero_snr=True).alphas_cumprod
+    ratio = ours / (1 - ours) / (zero_snr / (1 - zero_snr))
+    assert torch.allclose(ratio[:500], torch.tensor(4.0), rtol=0.05)
     saved = DDIMScheduler.from_pretrained(CLASSROOM_FOLDER / "scheduler").alphas_cumprod
     assert torch.allclose(saved, ours)
 
