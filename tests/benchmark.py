@@ -36,7 +36,9 @@ def untrained_sd15(tokenizer) -> StableDiffusionImg2ImgPipeline:
             layers_per_block=2,
             sample_size=512,
         ),
-        scheduler=DDIMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1),
+        scheduler=DDIMScheduler(
+            beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1, clip_sample=False
+        ),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
