@@ -17,6 +17,9 @@ def structure_similarity(image, other) -> float:
     Args:
         image, other: anything :func:`~img2img_helpers.load_image` takes. If their sizes differ,
             ``other`` is resized to ``image``'s.
+
+    Raises:
+        ValueError: if ``image`` is smaller than the window, 11×11 pixels.
     """
     from skimage.metrics import structural_similarity
 

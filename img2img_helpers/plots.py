@@ -72,12 +72,17 @@ def show_images(
         titles: one for each image, or none.
         columns: how many in a row; by default all, at most 5.
         alt: what the figure shows, for those who cannot see it; made from the titles if empty.
+
+    Raises:
+        ValueError: for no images, another number of titles than of images, or no columns.
     """
     if isinstance(images, (Image.Image, str, Path)) or (isinstance(images, np.ndarray) and images.ndim < 4):
         images = [images]
     titles = [titles] if isinstance(titles, str) else titles
     images = [load_image(image) for image in images]
-    if not images or (titles and len(titles) != len(images)):
+    if not images:
+        raise ValueError("show_images got an empty list; give it at least one image.")
+    if titles and len(titles) != len(images):
         raise ValueError(
             f"show_images needs one title for each image, or none: {len(images)} images, {len(titles)} titles."
         )
@@ -191,7 +196,16 @@ def plot_preservation(
         kept: for each line's name, one measurement a strength, such as
             :func:`~img2img_helpers.structure_similarity` with the input.
         ceiling: the same measurement of the VAE round trip alone, which no edit exceeds.
+
+    Raises:
+        ValueError: if a line has another number of measurements than there are strengths.
     """
+    for name, values in kept.items():
+        if len(values) != len(strengths):
+            raise ValueError(
+                f"plot_preservation needs one measurement a strength: {name!r} has {len(values)}, "
+                f"but there are {len(strengths)} strengths."
+            )
     with matplotlib.rc_context(STYLE):
         figure = _figure(WIDTH * 0.8, 3.4)
         ax = figure.subplots()

@@ -90,7 +90,7 @@ def test_grid_has_a_title_for_each_image():
     assert [ax.get_title() for ax in figure.axes if ax.images] == list("abcdef")
     with pytest.raises(ValueError, match="one title for each image, or none: 2 images, 1 titles"):
         show_images([SQUARE, SQUARE], ["one"])
-    with pytest.raises(ValueError, match="0 images"):
+    with pytest.raises(ValueError, match="empty list; give it at least one image"):
         show_images([])
     with pytest.raises(ValueError, match="at least 1 column"):
         show_images([SQUARE], columns=-1)
@@ -107,3 +107,8 @@ def test_preservation_draws_what_it_is_given():
     (ax,) = figure.axes
     assert [list(line.get_ydata()) for line in ax.lines[:2]] == [[0.8, 0.4], [0.7, 0.3]]
     assert "at strength 0.2, 0.6: car 0.80, 0.40; night 0.70, 0.30." in figure.alt
+
+
+def test_preservation_needs_a_measurement_for_every_strength():
+    with pytest.raises(ValueError, match="'lake' has 1, but there are 2 strengths"):
+        plot_preservation([0.3, 0.5], {"lake": [0.9]})
