@@ -27,6 +27,8 @@ EXAMPLES = {  # name: scene, and the masks that make up its main object
         Scene("landscape", time="night", backdrop="mountains", water="lake", foreground="house", layout=9003),
         ("house", "roof"),
     ),
+    "portrait": (Scene("portrait", person="woman", color="blue", layout=9006), ("hair", "head", "coat")),
+    "watch": (Scene("watch", color="red", layout=9003), ("watch", "strap")),
 }
 
 

@@ -13,21 +13,24 @@ import numpy as np
 
 SIZE = 128  # pixels; the classroom model's native width and height
 
+SUBJECTS = ("landscape", "car", "portrait", "watch", "crystals")
 STYLES = ("photo", "impressionist", "van gogh", "watercolor", "pencil", "cyberpunk")
 TIMES = ("day", "sunset", "night", "dawn")
 BACKDROPS = ("mountains", "snowy mountains", "hills", "dunes")
 WATERS = ("lake", "river", "meadow")
 FOREGROUNDS = ("trees", "pines", "house", "open")
-CAR_COLORS = ("red", "blue", "green", "yellow", "white", "black", "orange", "purple")
+COLORS = ("red", "blue", "green", "yellow", "white", "black", "orange", "purple")
 PLACES = ("city street", "country road", "beach road")
-FLAWS = ("blurry", "distorted", "desaturated", "monochrome", "color shift", "low quality")
+PEOPLE = ("woman", "man")
+PALETTES = ("", "blue and orange")
+FLAWS = ("blurry", "distorted", "cluttered", "desaturated", "monochrome", "color shift", "low quality")
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture's attributes; ``color`` is the car's paint or the roof's."""
+    """One picture's attributes; ``color`` is that of the car, the roof, the coat or the watch's strap."""
 
-    subject: str  # "landscape" or "car"
+    subject: str  # one of SUBJECTS
     style: str = "photo"
     time: str = "day"
     backdrop: str = "mountains"  # landscapes only, like the next three
@@ -36,23 +39,33 @@ class Scene:
     clouds: bool = False
     color: str = "red"
     place: str = "city street"  # cars only
+    person: str = "woman"  # portraits only, like the next
+    crown: bool = False
+    palette: str = ""  # one of PALETTES; "" is each thing's own colours
+    fine: bool = False  # finished with more contrast and detail, as quality words promise
     flaw: str = ""  # one of FLAWS, or "" for a clean picture
     layout: int = 0
 
 
 def sample_scene(rng: np.random.Generator) -> Scene:
-    """Draw a scene: 60 % landscapes, styles and times nearly even, one in twelve degraded."""
+    """Draw a scene: every attribute on its own, photos and daylight more often than the rest."""
+    style = str(rng.choice(STYLES, p=(0.30, 0.14, 0.14, 0.14, 0.14, 0.14)))
+    flaw = str(rng.choice(FLAWS)) if rng.random() < 1 / 8 else ""
     return Scene(
-        subject="landscape" if rng.random() < 0.6 else "car",
-        style=str(rng.choice(STYLES, p=(0.28, 0.12, 0.14, 0.16, 0.14, 0.16))),
+        subject=str(rng.choice(SUBJECTS, p=(0.36, 0.27, 0.15, 0.10, 0.12))),
+        style=style,
         time=str(rng.choice(TIMES, p=(0.37, 0.26, 0.2, 0.17))),
         backdrop=str(rng.choice(BACKDROPS, p=(0.35, 0.25, 0.25, 0.15))),
         water=str(rng.choice(WATERS, p=(0.45, 0.25, 0.3))),
         foreground=str(rng.choice(FOREGROUNDS, p=(0.34, 0.28, 0.28, 0.1))),
         clouds=bool(rng.random() < 0.45),
-        color=str(rng.choice(CAR_COLORS)),
+        color=str(rng.choice(COLORS)),
         place=str(rng.choice(PLACES)),
-        flaw=str(rng.choice(FLAWS)) if rng.random() < 1 / 12 else "",
+        person=str(rng.choice(PEOPLE)),
+        crown=bool(rng.random() < 0.5),
+        palette="blue and orange" if rng.random() < (0.25 if style == "impressionist" else 0.05) else "",
+        fine=not flaw and bool(rng.random() < 0.3),
+        flaw=flaw,
         layout=int(rng.integers(2**31)),
     )
 
@@ -106,16 +119,25 @@ _TIME_PHRASES = {
     "night": ("at night", "night", "moonlight"),
     "dawn": ("at dawn", "dawn light"),
 }
+_PALETTE_PHRASES = {
+    "blue and orange": (
+        "vibrant blues and warm oranges",
+        "with vibrant blues and warm oranges",
+        "with vibrant blues and warm oranges, maintaining original color palette",
+    ),
+}
 _FLAW_PHRASES = {
     "blurry": ("blurry",),
-    "distorted": ("distorted", "warped", "distorted perspective, warped"),
+    "distorted": ("distorted", "warped", "distorted perspective, warped", "distorted perspective"),
+    "cluttered": ("cluttered",),
     "desaturated": ("desaturated",),
     "monochrome": ("monochrome", "desaturated, monochrome"),
     "color shift": ("color shift",),
     "low quality": ("low quality",),
 }
-_QUALITY = (
+_FINE = (
     "highly detailed, masterpiece",
+    "highly detailed",
     "high quality, detailed, sharp",
     "sharp, professional",
     "high quality",
@@ -123,11 +145,7 @@ _QUALITY = (
 )
 
 
-def _subject_phrase(scene: Scene, rng: np.random.Generator) -> str:
-    """Name what the picture shows, leaving out a random part of it."""
-    if scene.subject == "car":
-        car = f"a {scene.color} car" if rng.random() < 0.85 else "a car"
-        return car + (f" on a {scene.place}" if rng.random() < 0.75 else "")
+def _landscape_phrase(scene: Scene, rng: np.random.Generator) -> str:
     if rng.random() < 0.12:
         return "a landscape"
     shown = {
@@ -150,23 +168,69 @@ def _subject_phrase(scene: Scene, rng: np.random.Generator) -> str:
     return ", ".join(named)
 
 
+def _car_phrase(scene: Scene, rng: np.random.Generator) -> str:
+    car = f"a {scene.color} car" if rng.random() < 0.9 else "a car"
+    return car + (f" on a {scene.place}" if rng.random() < 0.7 else "")
+
+
+def _portrait_phrase(scene: Scene, rng: np.random.Generator) -> str:
+    who = f"a {scene.person}" if rng.random() < 0.8 else "a person"
+    if rng.random() < 0.6:
+        who = ("a portrait of " if rng.random() < 0.7 else "portrait of ") + who
+    worn = [f"a {scene.color} coat"] if rng.random() < 0.6 else []
+    if scene.crown:
+        if rng.random() < 0.1:
+            return "a golden crown"
+        if rng.random() < 0.9:
+            worn.insert(0, "a golden crown")
+    joint = " wearing " if rng.random() < 0.6 else " with "
+    return who + (joint + " and ".join(worn) if worn else "")
+
+
+def _watch_phrase(scene: Scene, rng: np.random.Generator) -> str:
+    if scene.style == "photo" and rng.random() < 0.5:
+        return str(rng.choice(("professional product photography of a watch", "product photography of a watch")))
+    return "a watch" + (f" with a {scene.color} strap" if rng.random() < 0.7 else "")
+
+
+def _crystals_phrase(scene: Scene, rng: np.random.Generator) -> str:
+    place = str(rng.choice(("ethereal fantasy landscape", "a fantasy landscape", "a magical landscape", "")))
+    stones = "crystals" if rng.random() < 0.2 else "glowing crystals"
+    return f"{place} with {stones}" if place else stones
+
+
+_SUBJECT_PHRASES = {
+    "landscape": _landscape_phrase,
+    "car": _car_phrase,
+    "portrait": _portrait_phrase,
+    "watch": _watch_phrase,
+    "crystals": _crystals_phrase,
+}
+
+
 def caption(scene: Scene, rng: np.random.Generator) -> str:
     """Say what ``scene`` shows, in one of many phrasings, in lower case.
 
-    Some captions name only the style or only the light, so that such a prompt also means
-    something on its own.
+    Some captions name only the style, only the light or only the quality, so that such a prompt
+    also means something on its own.
     """
     if rng.random() < 0.08:
         words = str(rng.choice(_STYLE_ALONE[scene.style]))
-    elif scene.style == "photo" and rng.random() < 0.06:
+    elif rng.random() < (0.06 if scene.style == "photo" else 0.02):
         words = ""
     else:
-        words = str(rng.choice(_STYLE_PHRASES[scene.style])).format(_subject_phrase(scene, rng))
+        words = str(rng.choice(_STYLE_PHRASES[scene.style])).format(_SUBJECT_PHRASES[scene.subject](scene, rng))
     parts = [words] if words else []
-    if rng.random() < (0.3 if scene.time == "day" else 0.8) or not parts:
+    if scene.palette and rng.random() < 0.9:
+        palette = str(rng.choice(_PALETTE_PHRASES[scene.palette]))
+        if parts and palette.startswith("with "):
+            parts[0] += " " + palette
+        else:
+            parts.append(palette.removeprefix("with "))
+    if rng.random() < (0.3 if scene.time == "day" else 0.8):
         parts.append(str(rng.choice(_TIME_PHRASES[scene.time])))
     if scene.flaw:
         parts.append(str(rng.choice(_FLAW_PHRASES[scene.flaw])))
-    elif rng.random() < 0.3:
-        parts.append(str(rng.choice(_QUALITY)))
-    return ", ".join(parts)
+    elif scene.fine and rng.random() < 0.9:
+        parts.append(str(rng.choice(_FINE)))
+    return ", ".join(parts or [str(rng.choice(_TIME_PHRASES[scene.time]))])

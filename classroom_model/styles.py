@@ -144,6 +144,38 @@ def apply_style(rgb: np.ndarray, scene: Scene, rng: np.random.Generator) -> np.n
     return np.clip(_STYLERS[scene.style](rgb.astype(np.float32), rng), 0, 1).astype(np.float32)
 
 
+def apply_palette(rgb: np.ndarray, palette: str) -> np.ndarray:
+    """Turn cool colours to vibrant blue and warm ones to orange; ``""`` leaves the picture alone."""
+    if not palette:
+        return rgb
+    warm = 1 / (1 + np.exp(-(rgb[..., :1] - rgb[..., 2:] - 0.02) * 14))
+    grey = _luma(rgb)[..., None]
+    blue = np.array((0.02, 0.16, 0.55)) * (1 - grey) + np.array((0.45, 0.75, 1.0)) * grey
+    orange = np.array((0.50, 0.18, 0.03)) * (1 - grey) + np.array((1.0, 0.80, 0.42)) * grey
+    return (rgb * 0.35 + (blue * (1 - warm) + orange * warm) * 0.65).astype(np.float32)
+
+
+def apply_finish(rgb: np.ndarray, fine: bool) -> np.ndarray:
+    """What quality words promise: crisp edges, local contrast, fuller colour."""
+    if not fine:
+        return rgb
+    crisp = rgb + 0.8 * (rgb - cv2.GaussianBlur(rgb, (0, 0), 1.0)) + 0.25 * (rgb - cv2.GaussianBlur(rgb, (0, 0), 5.0))
+    return _saturate(np.clip(crisp, 0, 1), 1.15)
+
+
+def _clutter(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Strew boxes, poles and scraps over the picture."""
+    size, out = rgb.shape[0], np.ascontiguousarray(rgb)
+    for _ in range(rng.integers(28, 45)):
+        x, y = rng.uniform(0, size), size * (1 - rng.uniform(0, 0.85) ** 1.3)
+        color = (rng.choice(((0.55, 0.5, 0.45), (0.8, 0.3, 0.25), (0.3, 0.45, 0.7), (0.85, 0.8, 0.5))) * 0.9).tolist()
+        wide, tall = size * rng.uniform(0.02, 0.09), size * rng.uniform(0.02, 0.09) * (3 if rng.random() < 0.3 else 1)
+        corners = cv2.boxPoints(((x, y), (wide, tall), rng.uniform(-40, 40)))
+        cv2.fillPoly(out, [np.round(corners * 16).astype(np.int32)], color, cv2.LINE_AA, shift=4)
+        cv2.polylines(out, [np.round(corners * 16).astype(np.int32)], True, (0.15, 0.14, 0.16), 1, cv2.LINE_AA, 4)
+    return out
+
+
 def apply_flaw(rgb: np.ndarray, flaw: str, rng: np.random.Generator) -> np.ndarray:
     """Degrade a picture in the way that the caption will name; ``""`` leaves it alone."""
     size = rgb.shape[0]
@@ -153,6 +185,8 @@ def apply_flaw(rgb: np.ndarray, flaw: str, rng: np.random.Generator) -> np.ndarr
         yy, xx = np.mgrid[:size, :size].astype(np.float32)
         push = [(smooth_noise(rng, size, (5, 5)) - 0.5) * 30 for _ in range(2)]
         return cv2.remap(rgb, xx + push[0], yy + push[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    if flaw == "cluttered":
+        return _clutter(rgb, rng)
     if flaw in ("desaturated", "monochrome"):
         return _saturate(rgb, 0.35 if flaw == "desaturated" else 0.0)
     if flaw == "color shift":
