@@ -1,41 +1,31 @@
-"""Stage 3: tokenizer, text encoder and UNet, the last two trained together on encoded pictures."""
+"""Stage 4: the UNet, and the text encoder with it, on encoded pictures and their captions."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from diffusers.training_utils import compute_snr
 from PIL import Image
 from torch import nn
 from tqdm.auto import tqdm
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
-from .data import load_training_images, load_training_scenes, scene_at
+from .data import load_training_images, load_training_scenes
 from .loop import BUILD, WEIGHTS, pick_device, publish, train
 from .scenes import SIZE, caption
+from .text import TEXT_WIDTH, tokenize
 from .vae import in_parts, to_tensor
 
 LATENT_SIZE = SIZE // 4
-TEXT_WIDTH = 160
 CAPTION_DROPOUT = 0.1  # the share trained without a caption, for classifier-free guidance
 NOISY_SHARE = 0.3  # of the training timesteps are drawn from NOISY_FROM on, the rest from all
 NOISY_FROM = 900
 LAST_SIGNAL = 0.003  # √ᾱ at the last timestep, before the ratio is raised
-# Words of later lessons, so that adding their pictures will not change the vocabulary.
-RESERVED_WORDS = (
-    "a an the and of in on with at to by for from near under over behind front left right middle center top bottom "
-    "background foreground ground image picture portrait person woman man face smiling wearing golden crown jewels "
-    "hair watch wristwatch product photography leather steel gold silver strap dial studio ethereal fantasy crystal "
-    "crystals glowing magical pink cyan teal brown gray grey vibrant blues warm oranges maintaining original color "
-    "palette tones cluttered deformed noisy clean soft hard light lighting moody neon futuristic bright dark fog mist "
-    "rain snow clouds cloudy sky sun moon stars winter summer autumn spring morning evening castle village boat "
-    "bridge fence flowers grass rocks beach sea ocean desert forest field cottage"
-)
 PREVIEW_PROMPTS = (
     "a red car on a city street",
     "a blue car on a country road",
@@ -47,44 +37,20 @@ PREVIEW_PROMPTS = (
     "pencil sketch with cross-hatching",
     "digital art in cyberpunk style",
     "a landscape with a house with a red roof and a river",
+    "a portrait of a woman wearing a golden crown",
+    "professional product photography of a watch",
+    "ethereal fantasy landscape with glowing crystals",
+    "a purple car on a city street, highly detailed, masterpiece",
 )
 
 
-def new_tokenizer(folder: Path) -> CLIPTokenizer:
-    """Write to ``folder`` a tokenizer in CLIP's format that knows every caption word whole."""
-    rng = np.random.default_rng(0)
-    captions = [caption(scene_at(i), rng) for i in range(8000)] + [RESERVED_WORDS] * 20
-    blank = CLIPTokenizer(vocab={"<|startoftext|>": 0, "<|endoftext|>": 1}, merges=[])
-    made = blank.train_new_from_iterator(captions, vocab_size=2000, show_progress=False)
-    made.model_max_length = 77  # as in Stable Diffusion 1.5
-    made.save_pretrained(folder)
-    # Stable Diffusion's own two files, which every version of transformers reads
-    bpe = json.loads((folder / "tokenizer.json").read_text())["model"]
-    (folder / "vocab.json").write_text(json.dumps(bpe["vocab"]))
-    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *map(" ".join, bpe["merges"])]) + "\n")
-    (folder / "tokenizer.json").unlink()
-    return CLIPTokenizer.from_pretrained(folder)
-
-
-def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=TEXT_WIDTH,
-            intermediate_size=4 * TEXT_WIDTH,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            max_position_embeddings=tokenizer.model_max_length,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
-
-
 def new_unet() -> UNet2DConditionModel:
-    """Most of the work below full size: what a CPU can afford. In diffusers the argument
-    ``attention_head_dim`` is, for this class, the number of heads."""
+    """Most of the work below full size: what a CPU can afford.
+
+    Besides cross-attention at the two lowest sizes, the whole prompt is added to the timestep's
+    embedding (``addition_embed_type``, as in DeepFloyd IF), and so reaches every block. In diffusers
+    the argument ``attention_head_dim`` is, for this class, the number of heads.
+    """
     return UNet2DConditionModel(
         sample_size=LATENT_SIZE,
         block_out_channels=(64, 96, 112, 144),
@@ -94,6 +60,8 @@ def new_unet() -> UNet2DConditionModel:
         cross_attention_dim=TEXT_WIDTH,
         attention_head_dim=4,
         norm_num_groups=16,
+        addition_embed_type="text",
+        addition_embed_type_num_heads=8,
     )
 
 
@@ -182,13 +150,14 @@ def train_diffusion(steps: int, batch: int, lr: float, device_name: str) -> None
     )
     latents = encode_images(vae, device)
     scenes = load_training_scenes(BUILD)
+    tokenizer = CLIPTokenizer.from_pretrained(WEIGHTS / "tokenizer")
+    text_encoder = CLIPTextModel.from_pretrained(WEIGHTS / "text_encoder", dtype=torch.float32)
     if (WEIGHTS / "unet").exists():
-        tokenizer = CLIPTokenizer.from_pretrained(WEIGHTS / "tokenizer")
-        text_encoder = CLIPTextModel.from_pretrained(WEIGHTS / "text_encoder", dtype=torch.float32)
         unet = UNet2DConditionModel.from_pretrained(WEIGHTS / "unet", torch_dtype=torch.float32)
     else:
-        tokenizer = new_tokenizer(WEIGHTS / "tokenizer")
-        text_encoder, unet = new_text_encoder(tokenizer), new_unet()
+        unet = new_unet()
+    if device.type == "cpu":
+        unet.set_attn_processor(AttnProcessor())  # its backward pass is quicker there than the fused one's
     model = TextAndUNet(text_encoder, unet).to(device, memory_format=torch.channels_last).train()
     noiser = DDPMScheduler(trained_betas=noise_schedule(), prediction_type="v_prediction")
 
@@ -196,11 +165,10 @@ def train_diffusion(steps: int, batch: int, lr: float, device_name: str) -> None
         rng = np.random.default_rng([2, step])
         picks = rng.integers(len(latents), size=batch)
         texts = ["" if rng.random() < CAPTION_DROPOUT else caption(scenes[i], rng) for i in picks]
-        tokens = tokenizer(texts, padding="max_length", max_length=77, truncation=True, return_tensors="pt")
         clean = latents[picks].to(device, torch.float32, memory_format=torch.channels_last)
         noise = torch.randn_like(clean)
         timesteps = torch.from_numpy(sample_timesteps(rng, batch)).to(device)
-        predicted = model(noiser.add_noise(clean, noise, timesteps), timesteps, tokens.input_ids.to(device))
+        predicted = model(noiser.add_noise(clean, noise, timesteps), timesteps, tokenize(tokenizer, texts).to(device))
         velocity = noiser.get_velocity(clean, noise, timesteps)
         error = F.mse_loss(predicted.float(), velocity, reduction="none").mean((1, 2, 3))
         return (error * loss_weights(compute_snr(noiser, timesteps))).mean()

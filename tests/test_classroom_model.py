@@ -2,14 +2,18 @@
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler
+from transformers import CLIPTextModel, CLIPTokenizer
 
-from classroom_model import data, diffusion, loop, painter, scenes, vae
+from classroom_model import data, diffusion, loop, painter, scenes, styles, text, vae
+from img2img_helpers import known_words
 from img2img_helpers.models import CLASSROOM_FOLDER
 
+WORDS = "embeddings.token_embedding.weight"
 SD15_BETAS = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
 
 
@@ -21,19 +25,28 @@ def test_a_scene_is_always_the_same_picture_and_its_index_the_same_scene():
     assert np.array_equal(picture.image, painter.paint(scene).image)
 
 
-def test_changing_the_car_changes_the_car_only():
-    red = scenes.Scene("car", color="red", layout=3)
-    blue = dataclasses.replace(red, color="blue")
-    one, other = painter.paint(red), painter.paint(blue)
-    assert np.array_equal(one.masks["car"], other.masks["car"])
-    changed = (one.image != other.image).any(2)
-    inside = one.masks["car"]
-    assert changed[inside].mean() > 0.4
-    assert changed[~inside].mean() < 0.03  # the mask's smoothed rim
+@pytest.mark.parametrize(
+    ("subject", "change", "mask", "least"),
+    [
+        ("car", {"color": "blue"}, "car", 0.4),
+        ("portrait", {"color": "blue"}, "coat", 0.4),
+        ("portrait", {"crown": True}, "crown", 0.9),
+        ("watch", {"color": "blue"}, "strap", 0.4),
+    ],
+)
+@pytest.mark.parametrize("layout", [3, 4, 5])
+def test_one_changed_attribute_changes_its_own_pixels_only(subject, change, mask, least, layout):
+    scene = scenes.Scene(subject, color="red", layout=layout)
+    one, other = painter.paint(scene), painter.paint(dataclasses.replace(scene, **change))
+    changed = (np.abs(one.image.astype(int) - other.image) > 2).any(2)
+    inside = other.masks[mask]
+    assert changed[inside].mean() > least
+    rim = cv2.dilate(inside.astype(np.uint8), np.ones((7, 7))) > 0  # smoothed edges; a crown's shadow on the hair
+    assert changed[~rim].mean() < 0.01
 
 
 @pytest.mark.parametrize("style", scenes.STYLES)
-@pytest.mark.parametrize("subject", ["landscape", "car"])
+@pytest.mark.parametrize("subject", scenes.SUBJECTS)
 def test_every_style_and_time_is_another_picture(style, subject):
     pictures = [painter.paint(scenes.Scene(subject, style=style, time=t, layout=1)).image for t in scenes.TIMES]
     for i, one in enumerate(pictures):
@@ -53,6 +66,36 @@ def test_captions_name_what_they_should():
     assert not any("red" in c.replace("hatching", "").split() for c in captions)
     flawed = dataclasses.replace(scene, flaw="blurry")
     assert all("blurry" in scenes.caption(flawed, rng) for _ in range(50))
+    crowned = scenes.Scene("portrait", person="man", color="green", crown=True, palette="blue and orange", fine=True)
+    captions = [scenes.caption(crowned, rng) for _ in range(400)]
+    for words in ("golden crown", "green coat", "a man", "vibrant blues and warm oranges", "masterpiece"):
+        assert 0.2 < np.mean([words in c for c in captions]) < 1
+    assert not any("crown" in scenes.caption(dataclasses.replace(crowned, crown=False), rng) for _ in range(100))
+
+
+@pytest.mark.parametrize("style", scenes.STYLES)
+def test_quality_words_mean_something(style):
+    def sharpness(**attributes):
+        image = painter.paint(scenes.Scene("landscape", style=style, layout=2, **attributes)).image
+        return cv2.Laplacian(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.CV_64F).var()
+
+    assert sharpness(flaw="blurry") < 0.5 * sharpness() < sharpness() < 0.9 * sharpness(fine=True)
+
+
+@pytest.mark.parametrize("flaw", scenes.FLAWS)
+def test_every_flaw_is_seen(flaw):
+    scene = scenes.Scene("landscape", foreground="house", layout=2)
+    plain, flawed = (painter.paint(dataclasses.replace(scene, flaw=f)).image.astype(int) for f in ("", flaw))
+    assert np.abs(plain - flawed).mean() > 3
+
+
+def test_the_palette_leaves_blue_and_orange():
+    clean = painter.paint(scenes.Scene("landscape", foreground="house", layout=2)).image
+    hue, saturation, _ = np.moveaxis(
+        cv2.cvtColor(styles.apply_palette(clean.astype(np.float32) / 255, "blue and orange"), cv2.COLOR_RGB2HSV), 2, 0
+    )
+    coloured = hue[saturation > 0.2]
+    assert np.mean(((coloured > 10) & (coloured < 60)) | ((coloured > 190) & (coloured < 250))) > 0.9
 
 
 def test_vae_keeps_the_picture():
@@ -117,12 +160,38 @@ def test_loss_weights_count_what_the_clean_image_loses():
 
 def test_tokenizer_knows_the_courses_words_whole(classroom_pipe):
     tokenizer = classroom_pipe.tokenizer
-    for prompt in (*diffusion.PREVIEW_PROMPTS, diffusion.RESERVED_WORDS):
+    for prompt in (*diffusion.PREVIEW_PROMPTS, text.RESERVED_WORDS):
         words = prompt.replace(",", " ").replace("-", " ").split()
         tokens = [t.removesuffix("</w>") for t in tokenizer.tokenize(prompt.replace(",", " ").replace("-", " "))]
         assert tokens == words
     assert tokenizer.model_max_length == 77
     assert tokenizer.pad_token == tokenizer.eos_token
+    strange = tokenizer("zephyr ox quiz").input_ids[1:-1]
+    assert tokenizer.eos_token_id not in strange, "every word can be spelt"
+
+
+def test_the_vocabulary_is_that_of_the_captions():
+    assert text.caption_words(["a red car, cross-hatching", "a car"]) == ["a", "car", "cross", "hatching", "red"]
+    rng = np.random.default_rng(1)
+    words = text.caption_words([scenes.caption(data.scene_at(i), rng) for i in range(3000)])
+    assert set(words) <= set(known_words())
+    assert len(known_words()) < 1.2 * len(words)
+
+
+def test_a_reader_learns_what_captions_say():
+    torch.manual_seed(0)
+    tokenizer = CLIPTokenizer.from_pretrained(CLASSROOM_FOLDER / "tokenizer")
+    reader = text.Reader(text.new_text_encoder(tokenizer))
+    some = [data.scene_at(i) for i in range(16)]
+    tokens = text.tokenize(tokenizer, [scenes.caption(s, np.random.default_rng(i)) for i, s in enumerate(some)])
+    optimizer = torch.optim.AdamW(reader.parameters(), 2e-3)
+    losses = []
+    for _ in range(30):
+        losses.append(text.reading_loss(reader(tokens), some))
+        losses[-1].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert losses[-1] < 0.6 * losses[0]
 
 
 @pytest.mark.parametrize("stop_at", [None, 7])
@@ -161,7 +230,7 @@ def test_training_stages_train_the_committed_weights(tmp_path, monkeypatch):
     import shutil
 
     monkeypatch.setattr(data, "SHARD", 8)
-    for module in (loop, vae, diffusion):
+    for module in (loop, vae, text, diffusion):
         monkeypatch.setattr(module, "BUILD", tmp_path / "build", raising=False)
         monkeypatch.setattr(module, "WEIGHTS", tmp_path / "weights", raising=False)
     monkeypatch.setattr(diffusion, "PREVIEW_PROMPTS", ("a red car",))
@@ -184,3 +253,9 @@ def test_training_stages_train_the_committed_weights(tmp_path, monkeypatch):
     made = np.asarray(pipe("a red car", num_inference_steps=4, generator=torch.Generator().manual_seed(0)).images[0])
     assert made.shape == (128, 128, 3)
     assert made.std() > 10, "two small steps do not destroy what the committed weights know"
+
+    text.train_text(steps=2, batch=4, lr=1e-5, device_name="cpu")
+    anew = CLIPTextModel.from_pretrained(tmp_path / "weights" / "text_encoder", dtype=torch.float32)
+    assert not torch.equal(anew.state_dict()[WORDS], pipe.text_encoder.state_dict()[WORDS])
+    for file in ("tokenizer/vocab.json", "tokenizer/merges.txt", "vocabulary.json"):
+        assert (tmp_path / "weights" / file).read_bytes() == (CLASSROOM_FOLDER / file).read_bytes()

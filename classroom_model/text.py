@@ -1,0 +1,157 @@
+"""Stage 3: the tokenizer, and a text encoder that learns to read before the UNet listens to it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from .data import scene_at
+from .loop import WEIGHTS, pick_device, publish, train
+from .scenes import (
+    BACKDROPS,
+    COLORS,
+    FLAWS,
+    FOREGROUNDS,
+    PALETTES,
+    PEOPLE,
+    PLACES,
+    STYLES,
+    SUBJECTS,
+    TIMES,
+    WATERS,
+    Scene,
+    caption,
+)
+
+TEXT_WIDTH = 160
+# Words that later pictures may need, so that adding those will not change the tokenizer.
+RESERVED_WORDS = (
+    "a an the and of in on with at to by for from near under over behind front left right middle center top bottom "
+    "background foreground ground image picture portrait person woman man face smiling wearing golden crown jewels "
+    "hair watch wristwatch product photography leather steel gold silver strap dial studio ethereal fantasy crystal "
+    "crystals glowing magical pink cyan teal brown gray grey vibrant blues warm oranges maintaining original color "
+    "palette tones cluttered deformed noisy clean soft hard light lighting moody neon futuristic bright dark fog mist "
+    "rain snow clouds cloudy sky sun moon stars winter summer autumn spring morning evening castle village boat "
+    "bridge fence flowers grass rocks beach sea ocean desert forest field cottage"
+)
+# What a caption can be asked about: an attribute of Scene and its possible values.
+QUESTIONS = {
+    "subject": SUBJECTS,
+    "style": STYLES,
+    "time": TIMES,
+    "backdrop": BACKDROPS,
+    "water": WATERS,
+    "foreground": FOREGROUNDS,
+    "color": COLORS,
+    "place": PLACES,
+    "person": PEOPLE,
+    "crown": (False, True),
+    "palette": PALETTES,
+    "fine": (False, True),
+    "flaw": ("", *FLAWS),
+}
+
+
+def caption_words(captions: list[str]) -> list[str]:
+    """The different words of ``captions``, sorted: what the package calls the model's vocabulary."""
+    return sorted({word for text in captions for word in re.findall("[a-z]+", text)})
+
+
+def new_tokenizer(folder: Path) -> CLIPTokenizer:
+    """Write to ``folder`` a tokenizer in CLIP's format that knows every caption word whole."""
+    rng = np.random.default_rng(0)
+    captions = [caption(scene_at(i), rng) for i in range(20_000)]
+    (folder.parent / "vocabulary.json").write_text(json.dumps(caption_words(captions)) + "\n")
+    # single letters too, so that any word can be spelt
+    captions += [RESERVED_WORDS, " ".join("abcdefghijklmnopqrstuvwxyz0123456789")] * 50
+    blank = CLIPTokenizer(vocab={"<|startoftext|>": 0, "<|endoftext|>": 1}, merges=[])
+    made = blank.train_new_from_iterator(captions, vocab_size=2000, show_progress=False)
+    made.model_max_length = 77  # as in Stable Diffusion 1.5
+    made.save_pretrained(folder)
+    # Stable Diffusion's own two files, which every version of transformers reads
+    bpe = json.loads((folder / "tokenizer.json").read_text())["model"]
+    (folder / "vocab.json").write_text(json.dumps(bpe["vocab"]))
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *map(" ".join, bpe["merges"])]) + "\n")
+    (folder / "tokenizer.json").unlink()
+    return CLIPTokenizer.from_pretrained(folder)
+
+
+def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=TEXT_WIDTH,
+            intermediate_size=4 * TEXT_WIDTH,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=tokenizer.model_max_length,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> torch.Tensor:
+    """Token ids, (n, 77), padded and cut as the pipelines do it."""
+    options = {"padding": "max_length", "max_length": tokenizer.model_max_length, "truncation": True}
+    return tokenizer(texts, return_tensors="pt", **options).input_ids
+
+
+class Reader(nn.Module):
+    """A text encoder with one question about the picture for each of QUESTIONS.
+
+    It answers from the end token and from the last of the padding: the UNet looks at both.
+    """
+
+    def __init__(self, text_encoder: CLIPTextModel) -> None:
+        super().__init__()
+        self.text_encoder = text_encoder
+        self.heads = nn.ModuleDict({name: nn.Linear(TEXT_WIDTH, len(of)) for name, of in QUESTIONS.items()})
+
+    def forward(self, tokens: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Logits (2, n, answers) for each question."""
+        hidden = self.text_encoder(tokens)[0]
+        end = (tokens == self.text_encoder.config.eos_token_id).int().argmax(1)
+        summary = torch.stack([hidden[torch.arange(len(tokens)), end], hidden[:, -1]])
+        return {name: head(summary) for name, head in self.heads.items()}
+
+
+def reading_loss(logits: dict[str, torch.Tensor], scenes: list[Scene]) -> torch.Tensor:
+    """Cross-entropy of the answers. What a caption leaves out can only be guessed; that costs all alike."""
+    loss = torch.zeros(())
+    for name, values in QUESTIONS.items():
+        right = torch.tensor([values.index(getattr(scene, name)) for scene in scenes], device=logits[name].device)
+        loss = loss + F.cross_entropy(logits[name].float().flatten(0, 1), right.repeat(2))
+    return loss
+
+
+def train_text(steps: int, batch: int, lr: float, device_name: str) -> None:
+    """Make the tokenizer and a text encoder that can tell from a caption what is in the picture.
+
+    CLIP learns that from pictures and their captions. Our painter knows the answers, so a few
+    minutes will do, and the UNet need not wait until its own, much fainter gradient has taught
+    words: with an untrained text encoder it did not follow colours after 3,300 steps.
+    """
+    device = pick_device(device_name)
+    torch.manual_seed(0)
+    tokenizer = new_tokenizer(WEIGHTS / "tokenizer")
+    reader = Reader(new_text_encoder(tokenizer)).to(device).train()
+
+    def loss_at(step: int) -> torch.Tensor:
+        rng = np.random.default_rng([3, step])
+        scenes = [scene_at(int(i)) for i in rng.integers(1_000_000, size=batch)]
+        tokens = tokenize(tokenizer, [caption(scene, rng) for scene in scenes])
+        return reading_loss(reader(tokens.to(device)), scenes)
+
+    ema = train("text", reader, loss_at, steps=steps, lr=lr, device=device, ema_decay=0.99, every=100)
+    ema.copy_to([p for p in reader.parameters() if p.requires_grad])
+    reader.text_encoder.eval().half().save_pretrained(WEIGHTS / "text_encoder")
+    publish("text", WEIGHTS / "text_encoder")
