@@ -70,7 +70,7 @@ def sample_scene(rng: np.random.Generator) -> Scene:
     )
 
 
-_STYLE_PHRASES = {
+STYLE_PHRASES = {
     "photo": ("a photo of {}", "photo of {}", "{}, photo", "a photograph of {}", "{}"),
     "impressionist": (
         "a oil painting of {} in impressionist style",
@@ -113,13 +113,13 @@ _STYLE_ALONE = {
     "pencil": ("pencil sketch with cross-hatching", "pencil sketch"),
     "cyberpunk": ("digital art in cyberpunk style", "cyberpunk style"),
 }
-_TIME_PHRASES = {
+TIME_PHRASES = {
     "day": ("daylight", "in daylight", "on a sunny day"),
     "sunset": ("at sunset", "sunset lighting", "dramatic sunset lighting", "dramatic sunset"),
     "night": ("at night", "night", "moonlight"),
     "dawn": ("at dawn", "dawn light"),
 }
-_PALETTE_PHRASES = {
+PALETTE_PHRASES = {
     "blue and orange": (
         "vibrant blues and warm oranges",
         "with vibrant blues and warm oranges",
@@ -135,7 +135,7 @@ _FLAW_PHRASES = {
     "color shift": ("color shift",),
     "low quality": ("low quality",),
 }
-_FINE = (
+FINE_PHRASES = (
     "highly detailed, masterpiece",
     "highly detailed",
     "high quality, detailed, sharp",
@@ -219,18 +219,18 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
     elif rng.random() < (0.06 if scene.style == "photo" else 0.02):
         words = ""
     else:
-        words = str(rng.choice(_STYLE_PHRASES[scene.style])).format(_SUBJECT_PHRASES[scene.subject](scene, rng))
+        words = str(rng.choice(STYLE_PHRASES[scene.style])).format(_SUBJECT_PHRASES[scene.subject](scene, rng))
     parts = [words] if words else []
     if scene.palette and rng.random() < 0.9:
-        palette = str(rng.choice(_PALETTE_PHRASES[scene.palette]))
+        palette = str(rng.choice(PALETTE_PHRASES[scene.palette]))
         if parts and palette.startswith("with "):
             parts[0] += " " + palette
         else:
             parts.append(palette.removeprefix("with "))
     if rng.random() < (0.3 if scene.time == "day" else 0.8):
-        parts.append(str(rng.choice(_TIME_PHRASES[scene.time])))
+        parts.append(str(rng.choice(TIME_PHRASES[scene.time])))
     if scene.flaw:
         parts.append(str(rng.choice(_FLAW_PHRASES[scene.flaw])))
     elif scene.fine and rng.random() < 0.9:
-        parts.append(str(rng.choice(_FINE)))
-    return ", ".join(parts or [str(rng.choice(_TIME_PHRASES[scene.time]))])
+        parts.append(str(rng.choice(FINE_PHRASES)))
+    return ", ".join(parts or [str(rng.choice(TIME_PHRASES[scene.time]))])

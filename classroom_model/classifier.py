@@ -1,0 +1,164 @@
+"""A small classifier that says what a picture shows; it has only ever seen the painter's pictures."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from .data import load_training_images, load_training_scenes, scene_at
+from .loop import BUILD
+from .painter import paint
+from .scenes import COLORS, STYLES, SUBJECTS, TIMES, Scene
+from .vae import to_tensor
+
+FILE = BUILD / "classifier.safetensors"
+VALUES = {"subject": SUBJECTS, "style": STYLES, "time": TIMES, "color": COLORS, "crown": (False, True)}
+UNSEEN = -1  # the label of an attribute that the picture does not show
+MARGIN = 6  # pixels that a training picture may be shifted by
+
+
+def shows(scene: Scene, attribute: str) -> bool:
+    """Whether ``attribute`` can be told from the picture of ``scene``."""
+    if attribute == "color":
+        painted = scene.subject in ("car", "portrait", "watch") or is_cottage(scene)
+        # a palette turns every colour blue or orange
+        altered = scene.palette or scene.flaw in ("monochrome", "desaturated", "color shift")
+        return painted and not altered and scene.style != "pencil"
+    if attribute == "time":
+        return scene.style != "pencil"
+    return attribute != "crown" or scene.subject == "portrait"
+
+
+def is_cottage(scene: Scene) -> bool:
+    """Whether ``scene`` is a landscape with a house, whose roof has the scene's colour."""
+    return scene.subject == "landscape" and scene.foreground == "house"
+
+
+def labels(scenes: list[Scene]) -> dict[str, torch.Tensor]:
+    """For each attribute the index of every scene's value in :data:`VALUES`, or :data:`UNSEEN`."""
+    return {
+        name: torch.tensor([values.index(getattr(s, name)) if shows(s, name) else UNSEEN for s in scenes])
+        for name, values in VALUES.items()
+    }
+
+
+class Classifier(nn.Module):
+    """Convolutions that halve the picture four times, and a linear head for each attribute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for wide, narrow, stride in ((3, 24, 2), (24, 48, 2), (48, 96, 2), (96, 96, 1), (96, 128, 2), (128, 128, 1)):
+            layers += [nn.Conv2d(wide, narrow, 3, stride, 1, bias=False), nn.BatchNorm2d(narrow), nn.ReLU()]
+        self.body = nn.Sequential(*layers)
+        self.heads = nn.ModuleDict({name: nn.Linear(128, len(values)) for name, values in VALUES.items()})
+
+    def forward(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        seen = self.body(pixels).mean((2, 3))
+        return {name: head(seen).float() for name, head in self.heads.items()}
+
+
+def masked_loss(logits: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Cross-entropy summed over the attributes, each averaged over the pictures that show it."""
+    total = 0.0
+    for name, target in wanted.items():
+        loss = F.cross_entropy(logits[name], target, ignore_index=UNSEEN, reduction="sum")
+        total = total + loss / (target != UNSEEN).sum().clamp(min=1)
+    return total
+
+
+def _blur(pixels: torch.Tensor, sigma: float) -> torch.Tensor:
+    reach = torch.arange(-3, 4, dtype=torch.float32)
+    kernel = torch.softmax(-(reach**2) / (2 * sigma**2), 0).expand(3, 1, -1)
+    pixels = F.conv2d(pixels, kernel[:, :, None, :], padding=(0, 3), groups=3)
+    return F.conv2d(pixels, kernel[:, :, :, None], padding=(3, 0), groups=3)
+
+
+def augment(pixels: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Mirror, shift, soften, brighten and roughen a batch, as a generated picture may differ from a painted one."""
+    if rng.random() < 0.5:
+        pixels = pixels.flip(-1)
+    y, x = rng.integers(0, 2 * MARGIN + 1, 2)
+    height, width = pixels.shape[2:]
+    pixels = F.pad(pixels, (MARGIN,) * 4, mode="reflect")[..., y : y + height, x : x + width]
+    soft = len(pixels) // 2
+    pixels = torch.cat([_blur(pixels[:soft], rng.uniform(0.3, 1.2)), pixels[soft:]])
+    contrast, brightness = torch.from_numpy(rng.normal(0, 0.08, (2, len(pixels), 1, 1, 1)).astype(np.float32))
+    grain = torch.randn(len(pixels), 1, height, width) * rng.uniform(0, 0.06)
+    pixels = pixels * (1 + contrast) + brightness + grain
+    return pixels.contiguous(memory_format=torch.channels_last)
+
+
+def train_classifier(
+    steps: int = 1200, images: np.ndarray | None = None, scenes: list[Scene] | None = None, *, batch: int = 64
+) -> Classifier:
+    """Train on painted pictures, by default those of the training set."""
+    images = load_training_images(BUILD) if images is None else images
+    wanted = labels(load_training_scenes(BUILD) if scenes is None else scenes)
+    torch.manual_seed(0)
+    classifier = Classifier().to(memory_format=torch.channels_last).train()
+    optimizer = torch.optim.AdamW(classifier.parameters(), 3e-3, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    running, started = 0.0, time.monotonic()
+    for step in range(steps):
+        rng = np.random.default_rng([2, step])
+        picks = rng.integers(len(images), size=batch)
+        pixels = augment(to_tensor(images[picks]), rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = classifier(pixels)
+        loss = masked_loss(logits, {name: target[picks] for name, target in wanted.items()})
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        running = loss.item() if step == 0 else 0.98 * running + 0.02 * loss.item()
+        if (step + 1) % 100 == 0:
+            rate = (step + 1) / (time.monotonic() - started)
+            print(f"classifier, step {step + 1} of {steps}: loss {running:.3f}, {rate:.1f} steps/s", flush=True)
+    return classifier.eval()
+
+
+def save_classifier(classifier: Classifier, file: Path = FILE) -> None:
+    save_file({name: value.contiguous() for name, value in classifier.state_dict().items()}, file)
+
+
+def load_classifier(file: Path = FILE) -> Classifier:
+    """The classifier kept in ``file``; where there is none, train one and keep it."""
+    if not file.exists():
+        save_classifier(train_classifier(), file)
+    classifier = Classifier()
+    classifier.load_state_dict(load_file(file))
+    return classifier.to(memory_format=torch.channels_last).eval()
+
+
+def recognise(classifier: Classifier, images: np.ndarray) -> dict[str, list]:
+    """What each of ``images``, (n, 128, 128, 3) uint8, seems to show: for every attribute a list of values."""
+    with torch.no_grad():
+        parts = [classifier(to_tensor(images[i : i + 64])) for i in range(0, len(images), 64)]
+    return {
+        name: [values[i] for part in parts for i in part[name].argmax(1).tolist()] for name, values in VALUES.items()
+    }
+
+
+def held_out_accuracy(classifier: Classifier, count: int = 1000) -> dict[str, tuple[float, int]]:
+    """Share of ``count`` clean pictures, none of the training set's, that are named rightly, and of how many.
+
+    For each attribute, over the pictures that show it; time and colour also without cyberpunk, which
+    turns every light violet.
+    """
+    indices = iter(range(10_000, 10_000 + 2 * count))
+    scenes = [scene for scene in (scene_at(i, "held-out") for i in indices) if not scene.flaw][:count]
+    seen = recognise(classifier, np.stack([paint(scene).image for scene in scenes]))
+    right = {
+        name: [(s, getattr(s, name) == value) for s, value in zip(scenes, seen[name], strict=True) if shows(s, name)]
+        for name in VALUES
+    }
+    for name in ("time", "color"):
+        right[f"{name}, without cyberpunk"] = [(s, ok) for s, ok in right[name] if s.style != "cyberpunk"]
+    return {name: (float(np.mean([ok for _, ok in pairs])), len(pairs)) for name, pairs in right.items()}
