@@ -12,6 +12,7 @@ _HOME = {
     "MODELS": "models",
     "ModelCard": "models",
     "describe_models": "models",
+    "known_words": "vocabulary",
     "load_pipeline": "pipelines",
     "PreparedImage": "images",
     "example_image": "images",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .models import MODELS, TASKS, ModelCard
+from .vocabulary import warn_about_unknown_words
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +25,8 @@ def load_pipeline(
     task: str = "img2img", model: str = "auto", *, device: str = "auto", dtype: str | torch.dtype = "auto"
 ) -> DiffusionPipeline:
     """Load a plain diffusers pipeline and say in one line what was chosen and why.
+
+    The classroom model's pipeline warns, once for each, of words in a prompt that it has never seen.
 
     Args:
         task: ``img2img``, ``text2img``, ``inpaint``, ``upscale`` or ``controlnet``.
@@ -73,6 +76,8 @@ def load_pipeline(
     pipe.to(device)
     if device == "cpu":
         _use_channels_last(pipe)
+    if card.name == "classroom":
+        warn_about_unknown_words(pipe)
     loaded = str(pipe.dtype).removeprefix("torch.")
     print(f"{card.title} for {task}, {loaded} on {device}" + (f" ({why})." if why else "."))
     return pipe
