@@ -43,7 +43,7 @@ def _read_words() -> tuple[str, ...]:
 
 
 class _UnknownWords:
-    """A forward pre-hook; a class, because a closure could not be pickled with the text encoder."""
+    """A forward pre-hook; a class, so that a copy of the text encoder copies it too."""
 
     def __init__(self, tokenizer: CLIPTokenizer):
         self.tokenizer = tokenizer

@@ -1,7 +1,6 @@
 """The classroom pipeline's warning about words that it was not trained with."""
 
 import copy
-import pickle
 import warnings
 
 import numpy as np
@@ -146,7 +145,6 @@ def test_outputs_copies_and_saved_files_are_as_without_it(tiny_pipe, tmp_path):
 
     copied = copy.deepcopy(pipe)
     np.testing.assert_array_equal(edit(copied), plain)
-    pickle.loads(pickle.dumps(pipe.text_encoder))
 
     tiny_pipe.save_pretrained(tmp_path / "plain")
     pipe.save_pretrained(tmp_path / "hooked")
