@@ -152,6 +152,16 @@ def test_timesteps_favour_the_noisy_end():
     assert np.mean(drawn >= diffusion.NOISY_FROM) == pytest.approx(0.3 + 0.7 * 0.1, abs=0.02)
 
 
+def test_the_focus_lies_on_what_prompts_are_about():
+    maps = diffusion.focus_maps(count=6)
+    assert set(maps) == set(scenes.SUBJECTS)
+    assert (maps["crystals"] == 1).all()
+    car = maps["car"][0]
+    assert car.shape == (32, 32)
+    assert (car.min(), car.max()) == (1, diffusion.FOCUS_WEIGHT)
+    assert car[18:26, 10:22].mean() > 2 > 1.2 > car[:12].mean()
+
+
 def test_loss_weights_count_what_the_clean_image_loses():
     snr = torch.tensor([1e-4, 0.25, 1.0, 3.0, 99.0])
     on_the_clean_latents = diffusion.loss_weights(snr) * (snr + 1)  # velocity error² = (SNR + 1) · latents error²
