@@ -35,10 +35,11 @@ def main() -> None:
     args = parser.parse_args()
 
     if args.stage == "paint":
-        from .data import paint_training_set
+        from .data import SHARD, paint_recoloured, paint_training_set
         from .loop import BUILD
 
         paint_training_set(BUILD, args.count, args.workers)
+        paint_recoloured(BUILD, -(-args.count // SHARD // 2), args.workers)
     elif args.stage == "vae":
         from .vae import train_vae
 

@@ -133,5 +133,6 @@ def train_vae(steps: int, batch: int, lr: float, device_name: str) -> None:
     standardise_latents(vae, images[:2000])
     # fp16 on disk, as Stable Diffusion's `variant="fp16"` files are
     nn.Module.half(vae).save_pretrained(WEIGHTS / "vae")
-    (BUILD / "latents.npy").unlink(missing_ok=True)  # another encoder made them
+    for file in BUILD.glob("latents*.npy"):
+        file.unlink()  # another encoder made them
     publish("vae", WEIGHTS / "vae")
