@@ -6,10 +6,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler
+from diffusers import AutoencoderKL, AutoPipelineForText2Image, DDIMScheduler
+from PIL import Image
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from classroom_model import data, diffusion, loop, painter, scenes, styles, text, vae
+from classroom_model import data, diffusion, evaluate, loop, painter, scenes, styles, text, vae
+from classroom_model.examples import EXAMPLES
 from img2img_helpers import known_words
 from img2img_helpers.models import CLASSROOM_FOLDER
 
@@ -217,6 +219,40 @@ def test_a_reader_learns_what_captions_say():
         optimizer.step()
         optimizer.zero_grad()
     assert losses[-1] < 0.6 * losses[0]
+
+
+def _hues(image, rows, columns):
+    """Hues in degrees of the strongly coloured pixels of a part of ``image``, and that part's size."""
+    part = np.asarray(image, np.float32)[rows, columns] / 255
+    hue, saturation, value = np.moveaxis(cv2.cvtColor(part, cv2.COLOR_RGB2HSV), 2, 0)
+    return hue[(saturation > 0.45) & (value > 0.25)], hue.size
+
+
+@pytest.mark.parametrize(("color", "low", "high"), [("blue", 195, 255), ("green", 95, 165), ("yellow", 40, 70)])
+def test_the_committed_model_draws_the_colour_that_the_prompt_names(classroom_pipe, color, low, high):
+    artist = AutoPipelineForText2Image.from_pipe(classroom_pipe)
+    artist.set_progress_bar_config(disable=True)
+    generators = [torch.Generator().manual_seed(seed) for seed in (0, 1)]
+    prompts = [f"a {color} car on a city street"] * 2
+    for image in artist(prompts, num_inference_steps=15, generator=generators).images:
+        hues, size = _hues(image, slice(78, 108), slice(30, 100))  # where a car's body is
+        assert np.sum((hues > low) & (hues < high)) > 0.15 * size
+
+
+def test_the_committed_model_recolours_a_car_and_leaves_the_place(classroom_pipe):
+    scene, _ = EXAMPLES["car"]
+    picture = painter.paint(scene)
+    edit = classroom_pipe(
+        "A blue car on a city street",
+        negative_prompt="red, distorted, blurry",
+        image=Image.fromarray(picture.image),
+        strength=0.4,
+        guidance_scale=10,
+        num_inference_steps=30,
+        generator=torch.Generator().manual_seed(0),
+    ).images[0]
+    assert evaluate.is_blue(np.asarray(edit), evaluate.paint_mask(scene))
+    assert evaluate.outside_similarity(picture.image, np.asarray(edit), picture.masks["car"]) > 0.6
 
 
 @pytest.mark.parametrize("stop_at", [None, 7])
