@@ -67,6 +67,8 @@ def paint_recoloured(folder: Path, shards: int, workers: int) -> None:
     """Paint the cars, portraits and watches of the first ``shards`` once more, in another colour."""
     files = [folder / f"scenes-{s:03d}.json" for s in range(shards)]
     todo = [f for f in files if not f.with_name(f.stem.replace("scenes", "recoloured") + ".npz").exists()]
+    if todo:
+        (folder / "latents-recoloured.npy").unlink(missing_ok=True)
     with ProcessPoolExecutor(workers) as pool:
         for _ in tqdm(pool.map(_paint_recoloured, todo), total=len(todo), desc="recolouring", unit="k"):
             pass
@@ -75,6 +77,8 @@ def paint_recoloured(folder: Path, shards: int, workers: int) -> None:
 def load_recoloured(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """The numbers of the scenes that were painted in another colour, and those pictures."""
     parts = [np.load(file) for file in sorted(folder.glob("recoloured-[0-9][0-9][0-9].npz"))]
+    if not parts:
+        raise FileNotFoundError(f"no recoloured pictures in {folder}; run the `paint` stage first")
     return tuple(np.concatenate([part[key] for part in parts]) for key in ("numbers", "images"))
 
 

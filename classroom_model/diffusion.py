@@ -205,7 +205,7 @@ def train_diffusion(steps: int, batch: int, lr: float, device_name: str) -> None
         picks = rng.integers(len(latents), size=batch)
         texts = ["" if rng.random() < CAPTION_DROPOUT else caption(scenes[i], rng) for i in picks]
         clean = latents[picks].to(device, torch.float32, memory_format=torch.channels_last)
-        noise = torch.randn_like(clean)
+        noise = torch.from_numpy(rng.standard_normal(clean.shape, np.float32)).to(clean)
         timesteps = torch.from_numpy(sample_timesteps(rng, batch)).to(device)
         amounts = trace_amounts(rng, noiser.alphas_cumprod.to(device)[timesteps])
         for k, (i, text) in enumerate(zip(picks, texts, strict=True)):
@@ -246,7 +246,7 @@ def train_diffusion(steps: int, batch: int, lr: float, device_name: str) -> None
         rows = []
         for seed in (0, 1):
             generators = [torch.Generator().manual_seed(seed) for _ in PREVIEW_PROMPTS]
-            made = pipe(list(PREVIEW_PROMPTS), num_inference_steps=25, guidance_scale=6, generator=generators)
+            made = pipe(list(PREVIEW_PROMPTS), num_inference_steps=30, guidance_scale=7.5, generator=generators)
             rows.append(np.hstack([np.asarray(image) for image in made.images]))
         Image.fromarray(np.vstack(rows)).save(path)
         model.train()

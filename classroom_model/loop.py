@@ -1,4 +1,4 @@
-"""What both training stages share: device, precision, checkpoints that a later run resumes."""
+"""What the training stages share: device, precision, checkpoints that a later run resumes."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from .scenes import (
 )
 
 TEXT_WIDTH = 160
-# Words that later pictures may need, so that adding those will not change the tokenizer.
+# Whole tokens for words that captions may come to use; some do by now.
 RESERVED_WORDS = (
     "a an the and of in on with at to by for from near under over behind front left right middle center top bottom "
     "background foreground ground image picture portrait person woman man face smiling wearing golden crown jewels "

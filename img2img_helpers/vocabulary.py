@@ -23,7 +23,7 @@ def known_words() -> list[str]:
     """The words of the captions that the classroom model was trained with, sorted.
 
     Returns:
-        Lower-case words; a prompt made of them is one that the model can follow.
+        Lower-case words; a prompt with any other word is one that the model cannot follow in full.
     """
     return list(_read_words())
 
