@@ -34,6 +34,11 @@ PAINT = {
 GRASS, SAND, ROCK, ASPHALT = (0.42, 0.60, 0.25), (0.90, 0.76, 0.50), (0.44, 0.44, 0.50), (0.34, 0.35, 0.38)
 
 
+def mix(a, b, amount) -> np.ndarray:
+    """Colour ``a`` with a share ``amount`` of colour ``b``."""
+    return np.asarray(a, np.float32) * (1 - amount) + np.asarray(b, np.float32) * amount
+
+
 @dataclass
 class Canvas:
     """The picture being drawn, the light on it, and what has been drawn where."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .canvas import Canvas
+from .canvas import Canvas, mix
 from .landscape import below, draw_sky
 from .styles import smooth_noise
 
@@ -20,14 +20,10 @@ _SKY = {
 ROCK = np.array((0.17, 0.13, 0.34), np.float32)
 
 
-def _mix(a, b, amount) -> np.ndarray:
-    return np.asarray(a, np.float32) * (1 - amount) + np.asarray(b, np.float32) * amount
-
-
 def _ramp(canvas: Canvas, top, bottom, y0, y1) -> np.ndarray:
     """As ``canvas.gradient``, but a view of one column: cheap enough for every facet."""
     t = np.clip((np.arange(canvas.side) / canvas.side - y0) / max(y1 - y0, 1e-3), 0, 1)[:, None, None]
-    return np.broadcast_to(_mix(top, bottom, t.astype(np.float32)), (canvas.side, canvas.side, 3))
+    return np.broadcast_to(mix(top, bottom, t.astype(np.float32)), (canvas.side, canvas.side, 3))
 
 
 def _shine(canvas: Canvas, spots) -> None:
@@ -64,29 +60,29 @@ def _spires(canvas: Canvas, horizon: float) -> None:
         x = np.linspace(-0.05, 1.05, 2 * count + 1) + rng.uniform(-0.012, 0.012, 2 * count + 1)
         peak = rng.uniform(0.35, 1.0, 2 * count + 1) * np.where(np.arange(2 * count + 1) % 2, 1.0, 0.45)
         line = np.stack([x, horizon - height * peak], 1)
-        color = _mix(ROCK * (canvas.tint * 0.7 + 0.3), low, distance)
-        foot = _mix(ROCK, low, min(distance + 0.3, 1))
+        color = mix(ROCK * (canvas.tint * 0.7 + 0.3), low, distance)
+        foot = mix(ROCK, low, min(distance + 0.3, 1))
         canvas.fill(below(line, horizon + 0.02), _ramp(canvas, color, foot, horizon - height, horizon), "backdrop")
 
 
 def _islands(canvas: Canvas, horizon: float) -> None:
     """Rocks that float in the haze, lit along their tops."""
     rng, low = canvas.rng, _SKY[canvas.scene.time][1]
-    t, lit = np.linspace(1, -1, 11), _mix(ROCK * (canvas.tint * 0.6 + 0.4), low, 0.35)
+    t, lit = np.linspace(1, -1, 11), mix(ROCK * (canvas.tint * 0.6 + 0.4), low, 0.35)
     for third in rng.permutation(3)[: rng.integers(0, 3)]:
         x, y, w = (third + rng.uniform(0.4, 0.6)) / 3, rng.uniform(0.16, horizon - 0.2), rng.uniform(0.055, 0.11)
         under = np.stack([t, (1 - np.abs(t)) ** 0.8 * rng.uniform(0.75, 1.5, 11)], 1) * w + (x, y)
         mound = np.stack([t[::-1], -0.28 * (1 - t**2) * rng.uniform(0.6, 1.2, 11)], 1) * w + (x, y)
         canvas.fill(under, _ramp(canvas, lit * 1.1, lit * 0.75, y, y + w), "backdrop")
         canvas.fill(under[:6], lit * 0.6, "backdrop", 0.5)  # the side away from the light
-        canvas.fill(mound, _mix(lit, (0.45, 0.95, 0.85), 0.4), "backdrop")
+        canvas.fill(mound, mix(lit, (0.45, 0.95, 0.85), 0.4), "backdrop")
 
 
 def _floor(canvas: Canvas, horizon: float, lake: bool) -> None:
     """A dark lake that mirrors the sky, or dark violet ground."""
     above, low = canvas.rgb.copy(), _SKY[canvas.scene.time][1]
     box = [(-0.02, horizon), (1.02, horizon), (1.02, 1.02), (-0.02, 1.02)]
-    far, near = _mix(ROCK, low, 0.32) * (canvas.tint * 0.6 + 0.4), ROCK * (canvas.tint * 0.5 + 0.2) * 0.55
+    far, near = mix(ROCK, low, 0.32) * (canvas.tint * 0.6 + 0.4), ROCK * (canvas.tint * 0.5 + 0.2) * 0.55
     texture = _ramp(canvas, far, near, horizon, 1.0)
     if lake:
         rows = np.clip(2 * horizon * canvas.side - np.arange(canvas.side), 0, canvas.side - 1).astype(int)
@@ -98,7 +94,7 @@ def _floor(canvas: Canvas, horizon: float, lake: bool) -> None:
     if lake:
         for _ in range(8):
             x, y = canvas.rng.uniform(0, 1), canvas.rng.uniform(horizon + 0.02, 0.98)
-            canvas.ellipse(x, y, canvas.rng.uniform(0.04, 0.11), 0.003, _mix(low, (1, 1, 1), 0.3), alpha=0.35)
+            canvas.ellipse(x, y, canvas.rng.uniform(0.04, 0.11), 0.003, mix(low, (1, 1, 1), 0.3), alpha=0.35)
 
 
 def _crystal(canvas: Canvas, foot, height, half, lean, hue, flip=1) -> None:
@@ -110,19 +106,19 @@ def _crystal(canvas: Canvas, foot, height, half, lean, hue, flip=1) -> None:
 
     outline = at([(-0.75, -0.03), (-1.0, 0.72), (0.05, 1.0), (1.0, 0.73), (0.75, -0.03)])
     if flip < 0:  # a reflection on the water
-        canvas.fill(outline, _mix(hue, (1, 1, 1), 0.12), alpha=0.42)
+        canvas.fill(outline, mix(hue, (1, 1, 1), 0.12), alpha=0.42)
         return
-    light, dark = _mix(hue, (1, 1, 1), 0.5), hue * 0.5
+    light, dark = mix(hue, (1, 1, 1), 0.5), hue * 0.5
     y0, y1 = foot[1] - height, foot[1]
     canvas.fill(outline, _ramp(canvas, hue * 0.95, hue * 0.55, y0, y1), "crystals")
     canvas.fill(
         at([(-0.75, -0.03), (-1.0, 0.72), (-0.38, 0.67), (-0.29, -0.03)]), _ramp(canvas, light, hue * 0.7, y0, y1)
     )
     canvas.fill(at([(0.34, -0.03), (0.45, 0.66), (1.0, 0.73), (0.75, -0.03)]), _ramp(canvas, dark, dark * 0.6, y0, y1))
-    canvas.fill(at([(-1.0, 0.72), (0.05, 1.0), (-0.38, 0.67)]), _mix(light, (1, 1, 1), 0.6))
-    canvas.fill(at([(0.45, 0.66), (0.05, 1.0), (1.0, 0.73)]), _mix(dark, (1, 1, 1), 0.25))
+    canvas.fill(at([(-1.0, 0.72), (0.05, 1.0), (-0.38, 0.67)]), mix(light, (1, 1, 1), 0.6))
+    canvas.fill(at([(0.45, 0.66), (0.05, 1.0), (1.0, 0.73)]), mix(dark, (1, 1, 1), 0.25))
     if height > 0.1:  # finer than a pixel on far ones
-        canvas.fill(at([(-0.38, 0.67), (0.05, 1.0), (0.45, 0.66)]), _mix(hue, (1, 1, 1), 0.45))
+        canvas.fill(at([(-0.38, 0.67), (0.05, 1.0), (0.45, 0.66)]), mix(hue, (1, 1, 1), 0.45))
         canvas.fill(
             at([(-0.31, 0.06), (-0.40, 0.67), (0.03, 0.97), (-0.20, 0.67), (-0.2, 0.06)]), (1, 1, 1), alpha=0.65
         )
@@ -190,4 +186,4 @@ def draw_crystals(canvas: Canvas) -> None:
         x, y, size = rng.uniform(0.05, 0.95), rng.uniform(0.25, 0.9), rng.uniform(0.003, 0.006)
         hue = hues[rng.integers(2)]
         canvas.ellipse(x, y, size * 2.6, size * 2.6, hue, alpha=0.3)
-        canvas.ellipse(x, y, size, size, _mix(hue, (1, 1, 1), 0.75))
+        canvas.ellipse(x, y, size, size, mix(hue, (1, 1, 1), 0.75))

@@ -5,16 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .canvas import PAINT, Canvas
+from .canvas import PAINT, Canvas, mix
 
 METALS = ((0.80, 0.82, 0.86), (0.93, 0.73, 0.36))  # steel, gold
 DIALS = ((0.95, 0.95, 0.93), (0.07, 0.07, 0.09), (0.08, 0.14, 0.34), (0.94, 0.88, 0.74))  # white, black, navy, cream
 _LIFT = {"day": 0.5, "sunset": 0.0, "night": 0.0, "dawn": 0.3}  # how far the backdrop is bleached towards white
 _TURN = np.linspace(0, 2 * np.pi, 121)[:-1]
-
-
-def _mix(a, b, amount) -> np.ndarray:
-    return np.asarray(a, np.float32) * (1 - amount) + np.asarray(b, np.float32) * amount
 
 
 class _Frame:
@@ -43,15 +39,15 @@ class _Frame:
 
 def _studio(canvas: Canvas, edge: float) -> None:
     """A seamless wall in the sky's colours, a spot of light on it, and a glossy table."""
-    zenith, middle, low = (_mix(stop, (1, 1, 1), _LIFT[canvas.scene.time]) for stop in canvas.sky_stops)
+    zenith, middle, low = (mix(stop, (1, 1, 1), _LIFT[canvas.scene.time]) for stop in canvas.sky_stops)
     if canvas.night:
         zenith, middle, low = zenith * 0.7, middle * 0.75, low * 0.8
     xx = np.arange(canvas.side, dtype=np.float32)[None, :, None] / canvas.side
     yy = xx.transpose(1, 0, 2)
     canvas.rgb[:] = canvas.gradient(zenith, low, 0.05, edge) * 0.6 + canvas.gradient(zenith, middle, 0, edge) * 0.4
     spot = np.exp(-((xx - 0.5) ** 2) / 0.135) * np.exp(-((yy - 0.42) ** 2) / 0.135)
-    canvas.rgb += 0.45 * spot * (_mix(low, canvas.tint * 0.5 + 0.5, 0.5) - canvas.rgb)
-    table = _mix(canvas.haze, low, 0.4) * canvas.gradient((1, 1, 1), (0.62, 0.62, 0.66), edge, 1.0)
+    canvas.rgb += 0.45 * spot * (mix(low, canvas.tint * 0.5 + 0.5, 0.5) - canvas.rgb)
+    table = mix(canvas.haze, low, 0.4) * canvas.gradient((1, 1, 1), (0.62, 0.62, 0.66), edge, 1.0)
     table += 0.22 * np.exp(-((xx - 0.5) ** 2) / 0.09) * np.exp(-((yy - edge - 0.08) ** 2) / 0.006) * (1.1 - table)
     canvas.rgb += np.clip((yy - edge) / 0.03 + 0.5, 0, 1) * (table - canvas.rgb)
 
@@ -96,7 +92,7 @@ def _strap(canvas: Canvas, frame: _Frame, shape: np.ndarray) -> None:
     texture += sheen * 0.22 * (1.0 - texture) * (canvas.tint * 0.5 + 0.5)
     canvas.fill(shape, texture.astype(np.float32), "strap")
     pale = paint.mean() > 0.6
-    thread = (_mix(paint, (0.25, 0.18, 0.14), 0.65) if pale else _mix(paint, (1, 0.97, 0.9), 0.7)) * light
+    thread = (mix(paint, (0.25, 0.18, 0.14), 0.65) if pale else mix(paint, (1, 0.97, 0.9), 0.7)) * light
     dash = np.array([(-0.018, 0), (0.018, 0), (0.018, 0.1), (-0.018, 0.1)])
     for start in np.arange(1.04, 2.6, 0.17):
         for edge, end in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
