@@ -14,11 +14,18 @@ from torch import nn
 from .data import load_training_images, load_training_scenes, scene_at
 from .loop import BUILD
 from .painter import paint
-from .scenes import COLORS, STYLES, SUBJECTS, TIMES, Scene
+from .scenes import COLORS, FOREGROUNDS, STYLES, SUBJECTS, TIMES, Scene
 from .vae import to_tensor
 
 FILE = BUILD / "classifier.safetensors"
-VALUES = {"subject": SUBJECTS, "style": STYLES, "time": TIMES, "color": COLORS, "crown": (False, True)}
+VALUES = {
+    "subject": SUBJECTS,
+    "style": STYLES,
+    "time": TIMES,
+    "color": COLORS,
+    "crown": (False, True),
+    "foreground": FOREGROUNDS,
+}
 UNSEEN = -1  # the label of an attribute that the picture does not show
 MARGIN = 6  # pixels that a training picture may be shifted by
 
@@ -26,18 +33,12 @@ MARGIN = 6  # pixels that a training picture may be shifted by
 def shows(scene: Scene, attribute: str) -> bool:
     """Whether ``attribute`` can be told from the picture of ``scene``."""
     if attribute == "color":
-        painted = scene.subject in ("car", "portrait", "watch") or is_cottage(scene)
         # a palette turns every colour blue or orange
-        altered = scene.palette or scene.flaw in ("monochrome", "desaturated", "color shift")
-        return painted and not altered and scene.style != "pencil"
+        altered = scene.palette or {"monochrome", "desaturated", "color shift"} & set(scene.flaws)
+        return scene.colored and not altered and scene.style != "pencil"
     if attribute == "time":
         return scene.style != "pencil"
-    return attribute != "crown" or scene.subject == "portrait"
-
-
-def is_cottage(scene: Scene) -> bool:
-    """Whether ``scene`` is a landscape with a house, whose roof has the scene's colour."""
-    return scene.subject == "landscape" and scene.foreground == "house"
+    return scene.subject == {"crown": "portrait", "foreground": "landscape"}.get(attribute, scene.subject)
 
 
 def labels(scenes: list[Scene]) -> dict[str, torch.Tensor]:
@@ -153,7 +154,7 @@ def held_out_accuracy(classifier: Classifier, count: int = 1000) -> dict[str, tu
     turns every light violet.
     """
     indices = iter(range(10_000, 10_000 + 2 * count))
-    scenes = [scene for scene in (scene_at(i, "held-out") for i in indices) if not scene.flaw][:count]
+    scenes = [scene for scene in (scene_at(i, "held-out") for i in indices) if not scene.flaws][:count]
     seen = recognise(classifier, np.stack([paint(scene).image for scene in scenes]))
     right = {
         name: [(s, getattr(s, name) == value) for s, value in zip(scenes, seen[name], strict=True) if shows(s, name)]

@@ -11,10 +11,9 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from .painter import paint
-from .scenes import COLORS, Scene, sample_scene
+from .scenes import COLORS, STYLES, TIMES, Scene, sample_scene
 
 SHARD = 1000
-RECOLOURED = ("car", "portrait", "watch")  # subjects of which pairs in two colours are painted
 SPLITS = {"train": 0, "held-out": 1}
 
 
@@ -23,35 +22,54 @@ def scene_at(index: int, split: str = "train") -> Scene:
     return sample_scene(np.random.default_rng([SPLITS[split], index]))
 
 
-def recoloured(scene: Scene, index: int) -> Scene:
-    """Training scene ``index`` with its coat, strap or car in another colour."""
-    others = [color for color in COLORS if color != scene.color]
-    return replace(scene, color=str(np.random.default_rng([9, index]).choice(others)))
+def before_edit(scene: Scene, index: int) -> tuple[Scene, str]:
+    """Training scene ``index`` as it may have been before an edit made it what it is, and what the edit changed.
+
+    That is the name of one attribute, whose value there is another. An edit may clean a picture or spoil it,
+    and put a crown on a head; it never takes one off, for no caption says that there is none.
+    """
+    rng = np.random.default_rng([9, index])
+    chances = {
+        "style": 0.5,
+        "time": 0.15,
+        "color": 0.4 * scene.colored,
+        "crown": 0.15 * (scene.subject == "portrait" and scene.crown),
+        "flaws": 0.5 * bool(scene.flaws),
+        "fine": 0.4 * scene.fine,
+    }
+    name = str(rng.choice(list(chances), p=np.array(list(chances.values())) / sum(chances.values())))
+    if name == "flaws":
+        return replace(scene, flaws=()), name
+    if name == "fine":
+        flaws = (str(rng.choice(("blurry", "low quality"))),) if rng.random() < 0.6 else ()
+        return replace(scene, fine=False, flaws=flaws), name
+    values = {"style": STYLES, "time": TIMES, "color": COLORS, "crown": (False, True)}[name]
+    others = [value for value in values if value != getattr(scene, name)]
+    # most edits start from a photo
+    value = "photo" if name == "style" and scene.style != "photo" and rng.random() < 0.6 else rng.choice(others)
+    return replace(scene, **{name: value.item() if isinstance(value, np.generic) else value}), name
 
 
-def _paint_recoloured(file: Path) -> None:
-    fields = json.loads(file.read_text())
-    first = int(file.stem.removeprefix("scenes-")) * SHARD
-    numbers = [first + i for i, scene in enumerate(fields) if scene["subject"] in RECOLOURED]
-    images = [paint(recoloured(Scene(**fields[i - first]), i)).image for i in numbers]
-    part = file.with_name(file.stem.replace("scenes", "recoloured") + ".part.npz")
-    np.savez(part, numbers=numbers, images=np.stack(images))
-    part.rename(part.with_name(part.name.replace(".part", "")))
+def _save(path: Path, array: np.ndarray) -> None:
+    part = path.with_name(path.stem + ".part.npy")
+    np.save(part, array)
+    part.rename(path)  # a shard is there whole or not at all
 
 
 def _paint_shard(job: tuple[Path, int]) -> None:
     folder, shard = job
-    scenes = [scene_at(i) for i in range(shard * SHARD, (shard + 1) * SHARD)]
+    indices = range(shard * SHARD, (shard + 1) * SHARD)
+    scenes = [scene_at(i) for i in indices]
     # what was painted is kept beside the pictures: captions drawn anew would drift from them when scenes.py changes
-    (folder / f"scenes-{shard:03d}.json").write_text(json.dumps([asdict(scene) for scene in scenes]))
-    (folder / f"recoloured-{shard:03d}.npz").unlink(missing_ok=True)  # of the pictures that were there before
-    part = folder / f"images-{shard:03d}.part.npy"
-    np.save(part, np.stack([paint(scene).image for scene in scenes]))
-    part.rename(folder / f"images-{shard:03d}.npy")  # a shard is there whole or not at all
+    edits = [before_edit(scene, i) for i, scene in zip(indices, scenes, strict=True)]
+    fields = [asdict(scene) | {"edited": name} for scene, (_, name) in zip(scenes, edits, strict=True)]
+    (folder / f"scenes-{shard:03d}.json").write_text(json.dumps(fields))
+    _save(folder / f"before-{shard:03d}.npy", np.stack([paint(scene).image for scene, _ in edits]))
+    _save(folder / f"images-{shard:03d}.npy", np.stack([paint(scene).image for scene in scenes]))
 
 
 def paint_training_set(folder: Path, count: int, workers: int) -> None:
-    """Paint the first ``count`` training scenes into ``folder``; shards that exist are kept."""
+    """Paint the first ``count`` training scenes into ``folder``, each before and after an edit; keep shards that exist."""
     folder.mkdir(parents=True, exist_ok=True)
     shards = range(-(-count // SHARD))
     todo = [(folder, s) for s in shards if not (folder / f"images-{s:03d}.npy").exists()]
@@ -63,25 +81,6 @@ def paint_training_set(folder: Path, count: int, workers: int) -> None:
             pass
 
 
-def paint_recoloured(folder: Path, shards: int, workers: int) -> None:
-    """Paint the cars, portraits and watches of the first ``shards`` once more, in another colour."""
-    files = [folder / f"scenes-{s:03d}.json" for s in range(shards)]
-    todo = [f for f in files if not f.with_name(f.stem.replace("scenes", "recoloured") + ".npz").exists()]
-    if todo:
-        (folder / "latents-recoloured.npy").unlink(missing_ok=True)
-    with ProcessPoolExecutor(workers) as pool:
-        for _ in tqdm(pool.map(_paint_recoloured, todo), total=len(todo), desc="recolouring", unit="k"):
-            pass
-
-
-def load_recoloured(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of the scenes that were painted in another colour, and those pictures."""
-    parts = [np.load(file) for file in sorted(folder.glob("recoloured-[0-9][0-9][0-9].npz"))]
-    if not parts:
-        raise FileNotFoundError(f"no recoloured pictures in {folder}; run the `paint` stage first")
-    return tuple(np.concatenate([part[key] for part in parts]) for key in ("numbers", "images"))
-
-
 def _shards(folder: Path) -> list[Path]:
     shards = sorted(folder.glob("images-[0-9][0-9][0-9].npy"))
     if not shards:
@@ -89,12 +88,22 @@ def _shards(folder: Path) -> list[Path]:
     return shards
 
 
-def load_training_images(folder: Path) -> np.ndarray:
-    """Every painted picture so far, (n, 128, 128, 3) uint8."""
-    return np.concatenate([np.load(shard) for shard in _shards(folder)])
+def load_training_images(folder: Path, kind: str = "images") -> np.ndarray:
+    """Every painted picture so far, (n, 128, 128, 3) uint8; with ``kind="before"`` as it was before its edit."""
+    return np.concatenate([np.load(shard.with_name(shard.name.replace("images", kind))) for shard in _shards(folder)])
+
+
+def _load_fields(folder: Path) -> list[dict]:
+    files = [shard.with_name(shard.stem.replace("images", "scenes") + ".json") for shard in _shards(folder)]
+    return [fields for file in files for fields in json.loads(file.read_text())]
 
 
 def load_training_scenes(folder: Path) -> list[Scene]:
     """The scene of every painted picture, in the same order."""
-    files = [shard.with_name(shard.stem.replace("images", "scenes") + ".json") for shard in _shards(folder)]
-    return [Scene(**fields) for file in files for fields in json.loads(file.read_text())]
+    stored = [{k: v for k, v in fields.items() if k != "edited"} for fields in _load_fields(folder)]
+    return [Scene(**fields | {"flaws": tuple(fields["flaws"])}) for fields in stored]
+
+
+def load_edited(folder: Path) -> list[str]:
+    """The attribute that every picture's edit changed, in the same order."""
+    return [fields["edited"] for fields in _load_fields(folder)]

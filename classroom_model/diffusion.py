@@ -15,10 +15,10 @@ from torch import nn
 from tqdm.auto import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from .data import load_recoloured, load_training_images, load_training_scenes
+from .data import load_edited, load_training_images, load_training_scenes
 from .loop import BUILD, WEIGHTS, pick_device, publish, train
 from .painter import paint
-from .scenes import SIZE, SUBJECTS, Scene, caption
+from .scenes import SIZE, SUBJECTS, Scene, caption, edit_caption
 from .text import TEXT_WIDTH, tokenize
 from .vae import in_parts, to_tensor
 
@@ -35,7 +35,10 @@ TEXT_SHARE = 0.25  # of the steps also train the text encoder; by then it has se
 CAPTION_DROPOUT = 0.1  # the share trained without a caption, for classifier-free guidance
 NOISY_SHARE = 0.2  # of the training timesteps are drawn from NOISY_FROM on, the rest from all
 NOISY_FROM = 800
+SIGNAL_TO_NOISE = 2.0  # as many times that of SD 1.5 at each timestep
 LAST_SIGNAL = 0.003  # √ᾱ at the last timestep
+TRACED_SHARE = 0.5  # of the pictures carry in their noise a trace of what they were before an edit
+MOST_TRACE = 1.5  # of the difference, at most
 PREVIEW_PROMPTS = (
     "a red car on a city street",
     "a blue car on a country road",
@@ -76,17 +79,19 @@ def new_unet() -> UNet2DConditionModel:
 
 
 def noise_schedule() -> list[float]:
-    """SD 1.5's betas, stretched until they end in nearly pure noise.
+    """SD 1.5's betas, with twice its signal-to-noise ratio and stretched until they end in nearly pure noise.
 
-    √ᾱ is LAST_SIGNAL there, not 0.07: a model takes its colours from whatever shines through, and not
+    Small latents lose their structure at less noise than large ones: for 32×32 instead of 64×64 the ratio
+    would have to be four times as high for the same look (Hoogeboom et al. 2023, "simple diffusion", section
+    3.1). Twice is a compromise: with four times, prompts changed too little at the strengths of the lessons.
+    √ᾱ ends at LAST_SIGNAL, not at 0.07: a model takes its colours from whatever shines through, and not
     from the prompt (Lin et al. 2024, "Common Diffusion Noise Schedules and Sample Steps Are Flawed",
-    algorithm 1; stopped short of zero, where the sigmas of Euler's and Heun's schedulers would be
-    infinite). Small latents lose their structure at less noise than large ones (Hoogeboom et al. 2023,
-    "simple diffusion", section 3.1), but with four times the signal, which undoes that, prompts changed
-    too little: at strength 0.6 only half of the new styles were recognised.
+    algorithm 1; stopped short of zero, where the sigmas of Euler's and Heun's schedulers would be infinite).
     """
     sd15 = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
-    root = torch.cumprod(1 - sd15, 0).sqrt()
+    sd15_kept = torch.cumprod(1 - sd15, 0)
+    ratio = SIGNAL_TO_NOISE * sd15_kept / (1 - sd15_kept)
+    root = (ratio / (1 + ratio)).sqrt()
     first, last = root[0], root[-1]
     kept = (first - (first - root) * (first - LAST_SIGNAL) / (first - last)) ** 2
     alphas = torch.cat([kept[:1], kept[1:] / kept[:-1]])
@@ -112,6 +117,13 @@ def loss_weights(snr: torch.Tensor) -> torch.Tensor:
     SNR (Salimans and Ho 2022, "Progressive Distillation", section 4).
     """
     return snr.clamp(1, 5) / (snr + 1)
+
+
+def velocity_loss(noiser: DDPMScheduler, predicted, clean, noise, timesteps, where=1.0) -> torch.Tensor:
+    """Weighted mean squared error of the predicted velocity; ``where`` is what each latent counts."""
+    velocity = noiser.get_velocity(clean, noise, timesteps)
+    error = (where * F.mse_loss(predicted.float(), velocity, reduction="none")).mean((1, 2, 3))
+    return (error * loss_weights(compute_snr(noiser, timesteps))).mean()
 
 
 def focus_maps(count: int = 48) -> dict[str, torch.Tensor]:
@@ -146,30 +158,18 @@ def encode_images(vae: AutoencoderKL, device: torch.device, path: Path, images: 
 
 
 def trace_amounts(rng: np.random.Generator, alphas_cumprod: torch.Tensor) -> torch.Tensor:
-    """How much of the wrong colour, for each of these ᾱ, the noise carries; half of the pictures get none.
+    """How much of the picture before an edit, for each of these ᾱ, the noise carries; half get none.
 
-    An edit starts from a picture whose car has the wrong colour: seen as noise, that is √ᾱ / √(1 − ᾱ) times
-    the difference between the two. As the edit goes on, this trace of it stays in the noise.
+    An edit starts from a picture in, say, another style: seen as noise on the picture that the prompt asks
+    for, that is √ᾱ / √(1 − ᾱ) times the difference between the two. As the edit goes on, this trace of it
+    stays in the noise.
     """
     most = (alphas_cumprod / (1 - alphas_cumprod)).sqrt()
-    drawn = rng.random(len(most)) * (rng.random(len(most)) < 0.5)
+    drawn = MOST_TRACE * rng.random(len(most)) * (rng.random(len(most)) < TRACED_SHARE)
     return torch.minimum(most, torch.from_numpy(drawn).to(most))
 
 
-class TextAndUNet(nn.Module):
-    """The two trained parts as one module, so that one optimizer and one checkpoint hold both."""
-
-    def __init__(self, text_encoder: CLIPTextModel, unet: UNet2DConditionModel) -> None:
-        super().__init__()
-        self.text_encoder, self.unet = text_encoder, unet
-
-    def forward(self, noisy, timesteps, tokens: torch.Tensor, learn_text: bool = True) -> torch.Tensor:
-        with torch.set_grad_enabled(learn_text and torch.is_grad_enabled()):
-            hidden = self.text_encoder(tokens)[0]
-        return self.unet(noisy, timesteps, hidden).sample
-
-
-def train_diffusion(steps: int, batch: int, lr: float, device_name: str) -> None:
+def train_diffusion(steps: int, batch: int, lr: float, device_name: str, compiled: bool = False) -> None:
     """Train to predict the velocity; save the whole SD-format folder for the package.
 
     Velocity is √ᾱ · noise − √(1 − ᾱ) · latents (Salimans and Ho 2022). To predict the noise, as SD
@@ -184,10 +184,8 @@ def train_diffusion(steps: int, batch: int, lr: float, device_name: str) -> None
         .to(device, memory_format=torch.channels_last)
     )
     latents = encode_images(vae, device, BUILD / "latents.npy", load_training_images(BUILD))
-    numbers, images = load_recoloured(BUILD)
-    recoloured = encode_images(vae, device, BUILD / "latents-recoloured.npy", images)
-    row_of = {int(number): row for row, number in enumerate(numbers)}
-    scenes = load_training_scenes(BUILD)
+    before = encode_images(vae, device, BUILD / "latents-before.npy", load_training_images(BUILD, "before"))
+    scenes, edited = load_training_scenes(BUILD), load_edited(BUILD)
     tokenizer = CLIPTokenizer.from_pretrained(WEIGHTS / "tokenizer")
     text_encoder = CLIPTextModel.from_pretrained(WEIGHTS / "text_encoder", dtype=torch.float32)
     if (WEIGHTS / "unet").exists():
@@ -196,27 +194,36 @@ def train_diffusion(steps: int, batch: int, lr: float, device_name: str) -> None
         unet = new_unet()
     if device.type == "cpu":
         unet.set_attn_processor(AttnProcessor())  # its backward pass is quicker there than the fused one's
-    model = TextAndUNet(text_encoder, unet).to(device, memory_format=torch.channels_last).train()
+    # the two as one module, so that one optimizer and one checkpoint hold both
+    model = nn.ModuleDict({"text_encoder": text_encoder, "unet": unet})
+    model.to(device, memory_format=torch.channels_last).train()
+    quick_unet = torch.compile(unet) if compiled else unet  # the same weights
     focus = focus_maps()
     noiser = DDPMScheduler(trained_betas=noise_schedule(), prediction_type="v_prediction")
 
     def loss_at(step: int) -> torch.Tensor:
         rng = np.random.default_rng([2, step])
         picks = rng.integers(len(latents), size=batch)
-        texts = ["" if rng.random() < CAPTION_DROPOUT else caption(scenes[i], rng) for i in picks]
         clean = latents[picks].to(device, torch.float32, memory_format=torch.channels_last)
         noise = torch.from_numpy(rng.standard_normal(clean.shape, np.float32)).to(clean)
         timesteps = torch.from_numpy(sample_timesteps(rng, batch)).to(device)
         amounts = trace_amounts(rng, noiser.alphas_cumprod.to(device)[timesteps])
-        for k, (i, text) in enumerate(zip(picks, texts, strict=True)):
-            if i in row_of and scenes[i].color in text.split():
-                noise[k] += amounts[k] * (recoloured[row_of[i]].to(clean) - clean[k])
+        texts = []
+        for k, i in enumerate(picks):
+            if rng.random() < CAPTION_DROPOUT:
+                texts.append("")
+            elif amounts[k] == 0:
+                texts.append(caption(scenes[i], rng))
+            else:
+                noise[k] += amounts[k] * (before[i].to(clean) - clean[k])
+                # where little of the picture is left, the caption must say what it shows
+                texts.append(edit_caption(scenes[i], edited[i], rng, brief=0.3 if amounts[k] > 0.2 else 0))
         noisy, tokens = noiser.add_noise(clean, noise, timesteps), tokenize(tokenizer, texts).to(device)
-        predicted = model(noisy, timesteps, tokens, learn_text=step < steps * TEXT_SHARE)
-        velocity = noiser.get_velocity(clean, noise, timesteps)
+        with torch.set_grad_enabled(step < steps * TEXT_SHARE):
+            hidden = text_encoder(tokens)[0]
+        predicted = quick_unet(noisy, timesteps, hidden).sample
         where = torch.stack([focus[scenes[i].subject] for i in picks]).to(device)
-        error = (where * F.mse_loss(predicted.float(), velocity, reduction="none")).mean((1, 2, 3))
-        return (error * loss_weights(compute_snr(noiser, timesteps))).mean()
+        return velocity_loss(noiser, predicted, clean, noise, timesteps, where)
 
     def as_pipeline() -> StableDiffusionPipeline:
         # leading spacing and an offset of 1 are what Stable Diffusion 1.5's own scheduler has
@@ -246,7 +253,7 @@ def train_diffusion(steps: int, batch: int, lr: float, device_name: str) -> None
         rows = []
         for seed in (0, 1):
             generators = [torch.Generator().manual_seed(seed) for _ in PREVIEW_PROMPTS]
-            made = pipe(list(PREVIEW_PROMPTS), num_inference_steps=30, guidance_scale=7.5, generator=generators)
+            made = pipe(list(PREVIEW_PROMPTS), num_inference_steps=15, guidance_scale=7.5, generator=generators)
             rows.append(np.hstack([np.asarray(image) for image in made.images]))
         Image.fromarray(np.vstack(rows)).save(path)
         model.train()

@@ -53,7 +53,7 @@ def train(
     folder = BUILD / name
     folder.mkdir(parents=True, exist_ok=True)
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr, betas=(0.9, 0.99), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(parameters, lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     schedule = get_cosine_schedule_with_warmup(optimizer, min(500, steps // 10), steps)
     ema = EMAModel(parameters, decay=ema_decay, use_ema_warmup=True, power=0.75)
     first, weights_file, state_file = 0, folder / "model.safetensors", folder / "state.pt"

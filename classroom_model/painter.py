@@ -11,7 +11,7 @@ from .canvas import Canvas
 from .crystals import draw_crystals
 from .landscape import draw_landscape
 from .portrait import draw_portrait
-from .scenes import SIZE, Scene
+from .scenes import FLAWS, SIZE, Scene
 from .street import draw_street
 from .styles import apply_finish, apply_flaw, apply_palette, apply_style
 from .watch import draw_watch
@@ -49,5 +49,7 @@ def paint(scene: Scene, size: int = SIZE) -> Picture:
     rgb = apply_palette(rgb, scene.palette)
     rgb = apply_style(rgb, scene, np.random.default_rng(scene.layout + 1))
     rgb = apply_finish(rgb, scene.fine)
-    rgb = apply_flaw(rgb, scene.flaw, np.random.default_rng(scene.layout + 2))
+    for number, flaw in enumerate(FLAWS):
+        if flaw in scene.flaws:
+            rgb = apply_flaw(rgb, flaw, np.random.default_rng([scene.layout, number]))
     return Picture(np.round(np.clip(rgb, 0, 1) * 255).astype(np.uint8), masks, scene)

@@ -23,7 +23,9 @@ COLORS = ("red", "blue", "green", "yellow", "white", "black", "orange", "purple"
 PLACES = ("city street", "country road", "beach road")
 PEOPLE = ("woman", "man")
 PALETTES = ("", "blue and orange")
-FLAWS = ("blurry", "distorted", "cluttered", "desaturated", "monochrome", "color shift", "low quality")
+# in the order in which they spoil a picture
+FLAWS = ("distorted", "cluttered", "desaturated", "monochrome", "color shift", "blurry", "low quality")
+_FLAW_SHARES = (0.19, 0.12, 0.12, 0.12, 0.12, 0.21, 0.12)  # the lessons' negative prompts name some more often
 
 
 @dataclass(frozen=True)
@@ -43,16 +45,25 @@ class Scene:
     crown: bool = False
     palette: str = ""  # one of PALETTES; "" is each thing's own colours
     fine: bool = False  # finished with more contrast and detail, as quality words promise
-    flaw: str = ""  # one of FLAWS, or "" for a clean picture
+    flaws: tuple[str, ...] = ()  # some of FLAWS; none for a clean picture
     layout: int = 0
+
+    @property
+    def colored(self) -> bool:
+        """Whether there is something that has ``color``."""
+        has_house = self.subject == "landscape" and self.foreground == "house"
+        return has_house or self.subject in ("car", "portrait", "watch")
 
 
 def sample_scene(rng: np.random.Generator) -> Scene:
     """Draw a scene: every attribute on its own, photos and daylight more often than the rest."""
     style = str(rng.choice(STYLES, p=(0.30, 0.14, 0.14, 0.14, 0.14, 0.14)))
-    flaw = str(rng.choice(FLAWS)) if rng.random() < 1 / 8 else ""
+    flaws: tuple[str, ...] = ()
+    if rng.random() < 1 / 6:
+        count = rng.choice((1, 2, 3), p=(0.5, 0.35, 0.15))
+        flaws = tuple(rng.choice(FLAWS, count, replace=False, p=_FLAW_SHARES).tolist())
     return Scene(
-        subject=str(rng.choice(SUBJECTS, p=(0.36, 0.27, 0.15, 0.10, 0.12))),
+        subject=str(rng.choice(SUBJECTS, p=(0.33, 0.25, 0.18, 0.12, 0.12))),
         style=style,
         time=str(rng.choice(TIMES, p=(0.37, 0.26, 0.2, 0.17))),
         backdrop=str(rng.choice(BACKDROPS, p=(0.35, 0.25, 0.25, 0.15))),
@@ -64,8 +75,8 @@ def sample_scene(rng: np.random.Generator) -> Scene:
         person=str(rng.choice(PEOPLE)),
         crown=bool(rng.random() < 0.5),
         palette="blue and orange" if rng.random() < (0.25 if style == "impressionist" else 0.05) else "",
-        fine=not flaw and bool(rng.random() < 0.3),
-        flaw=flaw,
+        fine=not flaws and bool(rng.random() < 0.3),
+        flaws=flaws,
         layout=int(rng.integers(2**31)),
     )
 
@@ -208,12 +219,59 @@ _SUBJECT_PHRASES = {
 }
 
 
+def _flaw_words(scene: Scene, rng: np.random.Generator) -> str:
+    return ", ".join(str(rng.choice(_FLAW_PHRASES[flaw])) for flaw in scene.flaws)
+
+
+def _naming(scene: Scene, name: str, rng: np.random.Generator) -> str:
+    """Words for the attribute ``name`` of ``scene`` and for nothing else."""
+    if name == "color":
+        things = {"car": "a {} car", "portrait": "a {} coat", "watch": "a watch with a {} strap"}
+        return things.get(scene.subject, "a house with a {} roof").format(scene.color)
+    if name == "flaws":
+        return _flaw_words(scene, rng)
+    phrases = {
+        "style": _STYLE_ALONE[scene.style],
+        "time": TIME_PHRASES[scene.time],
+        "crown": ("a golden crown",),
+        "fine": FINE_PHRASES,
+    }
+    return str(rng.choice(phrases[name]))
+
+
+def _names(text: str, scene: Scene, name: str) -> bool:
+    """Whether ``text`` names the attribute ``name`` of ``scene``, which it describes."""
+    if name == "style":
+        return scene.style in text or (scene.style == "impressionist" and "oil painting" in text)
+    if name == "flaws":
+        return bool(scene.flaws)  # every caption names them
+    if name == "color":
+        return scene.color in text.replace(",", "").split()  # "red" is in "cluttered" too
+    words = {"time": TIME_PHRASES[scene.time], "crown": ("crown",), "fine": FINE_PHRASES}
+    return any(word in text for word in words[name])
+
+
+def edit_caption(scene: Scene, name: str, rng: np.random.Generator, brief: float = 0.3) -> str:
+    """Caption ``scene`` as the result of an edit that changed its attribute ``name``, and so name that.
+
+    With the chance ``brief`` it names nothing else, as the prompts of edits often do.
+    """
+    if rng.random() < brief:
+        return _naming(scene, name, rng)
+    text = caption(scene, rng)
+    return text if _names(text, scene, name) else f"{text}, {_naming(scene, name, rng)}"
+
+
 def caption(scene: Scene, rng: np.random.Generator) -> str:
     """Say what ``scene`` shows, in one of many phrasings, in lower case.
 
     Some captions name only the style, only the light or only the quality, so that such a prompt
     also means something on its own: most often a landscape, for five subjects at once would blend.
+    Flaws are often named alone, or with a colour, as negative prompts do.
     """
+    if scene.flaws and rng.random() < 0.35:
+        words = _flaw_words(scene, rng)
+        return f"{scene.color}, {words}" if scene.colored and rng.random() < 0.4 else words
     often = scene.subject == "landscape"
     if rng.random() < (0.14 if often else 0.03):
         words = str(rng.choice(_STYLE_ALONE[scene.style]))
@@ -230,8 +288,8 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
             parts.append(palette.removeprefix("with "))
     if rng.random() < (0.3 if scene.time == "day" else 0.8):
         parts.append(str(rng.choice(TIME_PHRASES[scene.time])))
-    if scene.flaw:
-        parts.append(str(rng.choice(_FLAW_PHRASES[scene.flaw])))
+    if scene.flaws:
+        parts.append(_flaw_words(scene, rng))
     elif scene.fine and rng.random() < 0.9:
         parts.append(str(rng.choice(FINE_PHRASES)))
     return ", ".join(parts or [str(rng.choice(TIME_PHRASES[scene.time]))])

@@ -177,7 +177,7 @@ def _clutter(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def apply_flaw(rgb: np.ndarray, flaw: str, rng: np.random.Generator) -> np.ndarray:
-    """Degrade a picture in the way that the caption will name; ``""`` leaves it alone."""
+    """Degrade a picture in the way that the caption will name: one of ``scenes.FLAWS``."""
     size = rgb.shape[0]
     if flaw == "blurry":
         return cv2.GaussianBlur(rgb, (0, 0), rng.uniform(2.0, 3.2))
@@ -197,4 +197,4 @@ def apply_flaw(rgb: np.ndarray, flaw: str, rng: np.random.Generator) -> np.ndarr
         small = cv2.resize(rgb, (size // 4, size // 4), interpolation=cv2.INTER_AREA)
         coarse = cv2.resize(small, (size, size), interpolation=cv2.INTER_NEAREST)
         return coarse + rng.normal(0, 0.05, rgb.shape).astype(np.float32)
-    return rgb
+    raise ValueError(f"no flaw {flaw!r}")

@@ -41,7 +41,7 @@ RESERVED_WORDS = (
     "rain snow clouds cloudy sky sun moon stars winter summer autumn spring morning evening castle village boat "
     "bridge fence flowers grass rocks beach sea ocean desert forest field cottage"
 )
-# What a caption can be asked about: an attribute of Scene and its possible values.
+# What a caption can be asked about: an attribute of Scene, or a flaw, and the possible answers.
 QUESTIONS = {
     "subject": SUBJECTS,
     "style": STYLES,
@@ -55,7 +55,7 @@ QUESTIONS = {
     "crown": (False, True),
     "palette": PALETTES,
     "fine": (False, True),
-    "flaw": ("", *FLAWS),
+    **dict.fromkeys(FLAWS, (False, True)),
 }
 
 
@@ -128,7 +128,8 @@ def reading_loss(logits: dict[str, torch.Tensor], scenes: list[Scene]) -> torch.
     """Cross-entropy of the answers. What a caption leaves out can only be guessed; that costs all alike."""
     loss = torch.zeros(())
     for name, values in QUESTIONS.items():
-        right = torch.tensor([values.index(getattr(scene, name)) for scene in scenes], device=logits[name].device)
+        answers = [name in scene.flaws if name in FLAWS else getattr(scene, name) for scene in scenes]
+        right = torch.tensor([values.index(answer) for answer in answers], device=logits[name].device)
         loss = loss + F.cross_entropy(logits[name].float().flatten(0, 1), right.repeat(2))
     return loss
 
