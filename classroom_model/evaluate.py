@@ -11,43 +11,37 @@ Writes the table in ``classroom_model/README.md`` and two sheets in ``classroom_
 from __future__ import annotations
 
 import argparse
-import textwrap
-import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
-from matplotlib.figure import Figure
-from PIL import Image
-from skimage.metrics import structural_similarity
 
-from img2img_helpers import load_pipeline, structure_similarity
+from img2img_helpers import structure_similarity
 
-from .classifier import held_out_accuracy, load_classifier, recognise, shows
+from .bench import Bench, Row, hits, save_sheet, share, table, write_table
+from .classifier import held_out_accuracy, recognise
 from .data import scene_at
+from .evaluate_tasks import control_rows, inpaint_rows, upscale_rows
 from .loop import BUILD, FOLDER, WEIGHTS
-from .painter import paint
-from .scenes import (
-    COLORS,
-    FINE_PHRASES,
-    PALETTE_PHRASES,
-    PLACES,
-    STYLE_PHRASES,
-    STYLES,
-    SUBJECTS,
-    TIME_PHRASES,
-    TIMES,
-    Scene,
+from .measures import (
+    car_scenes,
+    even_scenes,
+    full_caption,
+    is_blue,
+    nearest_layout,
+    outside_similarity,
+    paint_mask,
+    painted,
+    photos,
+    red_cars,
+    sharpness,
+    short_name,
 )
-from .vae import round_trip_psnr, to_tensor
+from .painter import paint
+from .scenes import SUBJECTS
+from .vae import round_trip_psnr
 
-LESSON = {"num_inference_steps": 30, "guidance_scale": 7.5}
-BATCH = 8
-PAINTED = ("photo", "impressionist", "van gogh", "watercolor")  # the styles in which paint keeps its colour
 CAR_STRENGTHS = (0.3, 0.4, 0.5, 0.65)
 STRENGTHS = tuple(round(0.1 * k, 1) for k in range(1, 11))
 SECONDS_BEFORE = 0.59  # one edit with the weights of the first release
@@ -69,6 +63,7 @@ SHORT_PROMPTS = (
     "glowing crystals",
     "oil painting of a landscape",
 )
+TASK_SECTIONS = {"unet_inpaint": inpaint_rows, "controlnet": control_rows, "unet_upscale": upscale_rows}
 LESSON_PROMPTS = {  # what the lessons type, and the negative prompt that goes with it
     "A oil painting of a landscape in impressionist style": "",
     "oil painting in the style of Van Gogh": "",
@@ -93,215 +88,6 @@ LESSON_PROMPTS = {  # what the lessons type, and the negative prompt that goes w
     "a portrait of a man with a blue coat": "",
     "a yellow car on a beach road at night": "",
 }
-BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
-
-
-def clean(index: int, **changes) -> Scene:
-    """Held-out scene ``index`` without flaw, palette or finish, and with ``changes``."""
-    return replace(scene_at(index, "held-out"), flaw="", palette="", fine=False, **changes)
-
-
-def photos(count: int, first: int) -> list[Scene]:
-    """Clean photos, one subject after another."""
-    return [clean(first + i, style="photo", subject=SUBJECTS[i % len(SUBJECTS)]) for i in range(count)]
-
-
-def even_scenes(count: int) -> list[Scene]:
-    """One subject after another, each in all styles and times of day before a pair comes again."""
-    kinds = [(style, light) for style in STYLES for light in TIMES]
-    rng = np.random.default_rng(0)
-    rounds = -(-count // (len(SUBJECTS) * len(kinds)))
-    orders = {name: np.concatenate([rng.permutation(len(kinds)) for _ in range(rounds)]) for name in SUBJECTS}
-    made = []
-    for i in range(count):
-        subject = SUBJECTS[i % len(SUBJECTS)]
-        style, light = kinds[orders[subject][i // len(SUBJECTS)]]
-        made.append(clean(20_000 + i, subject=subject, style=style, time=light))
-    return made
-
-
-def car_scenes(count: int) -> list[Scene]:
-    """Cars in the styles that keep their paint, of every colour equally often."""
-    return [
-        clean(21_000 + i, subject="car", style=PAINTED[(i + i // 8) % 4], color=COLORS[i % 8]) for i in range(count)
-    ]
-
-
-def red_cars(count: int) -> list[Scene]:
-    """Photos of red cars in all three places, half of them by day."""
-    return [
-        clean(22_000 + i, subject="car", style="photo", color="red", place=PLACES[i % 3], time=light)
-        for i, light in ((i, TIMES[1 + i // 6 % 3] if i % 2 else "day") for i in range(count))
-    ]
-
-
-def full_caption(scene: Scene) -> str:
-    """A caption that names every attribute of ``scene``, each in the first of its training phrases."""
-    if scene.subject == "car":
-        what = f"a {scene.color} car on a {scene.place}"
-    elif scene.subject == "portrait":
-        crown = "a golden crown and " if scene.crown else ""
-        what = f"a portrait of a {scene.person} wearing {crown}a {scene.color} coat"
-    elif scene.subject == "watch":
-        what = f"a watch with a {scene.color} strap"
-    elif scene.subject == "crystals":
-        what = "ethereal fantasy landscape with glowing crystals"
-    else:
-        front = {"trees": "trees", "pines": "pine trees", "house": f"a house with a {scene.color} roof"}
-        parts = [scene.backdrop, f"a {scene.water}", *([front[scene.foreground]] if scene.foreground in front else [])]
-        what = "a landscape with " + (", ".join(parts) if len(parts) > 2 else " and ".join(parts))
-    what = STYLE_PHRASES[scene.style][0].format(what)
-    if scene.palette:
-        what += " with " + PALETTE_PHRASES[scene.palette][0]
-    return ", ".join([what, TIME_PHRASES[scene.time][0], *(FINE_PHRASES[:1] if scene.fine else ())])
-
-
-def short_name(scene: Scene) -> str:
-    """The subject alone, as a style-transfer prompt names it."""
-    names = {"crystals": "glowing crystals", "portrait": f"a portrait of a {scene.person}"}
-    return names.get(scene.subject, f"a {scene.subject}")
-
-
-def paint_mask(scene: Scene) -> np.ndarray:
-    """Where the car shows its paint, not glass, lamps or tyres: what another colour would change."""
-    other = "blue" if scene.color != "blue" else "red"
-    one, two = paint(scene), paint(replace(scene, color=other))
-    return one.masks["car"] & (np.abs(one.image.astype(int) - two.image).max(2) > 40)
-
-
-def is_blue(image: np.ndarray, where: np.ndarray) -> bool:
-    """Whether most of the coloured pixels of ``where`` are blue, and a third or more are coloured."""
-    hue, saturation, value = np.moveaxis(cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)[where], -1, 0)
-    colored = (saturation > 0.4) & (value > 0.2)  # a white car at night has 0.33
-    blue = colored & (hue >= 195) & (hue <= 250)  # purple at night is 260
-    return bool(3 * colored.sum() >= len(hue) > 0 and 2 * blue.sum() > colored.sum())
-
-
-def outside_similarity(image: np.ndarray, other: np.ndarray, mask: np.ndarray) -> float:
-    """``structure_similarity`` of what lies 3 pixels or more outside ``mask``."""
-    inside = cv2.dilate(mask.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
-    one, two = (np.asarray(Image.fromarray(picture).convert("L")) for picture in (image, other))
-    two = np.where(inside, one, two)  # else SSIM's window would look inside from 5 pixels away
-    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
-    return float(structural_similarity(one, two, full=True, **options)[1][~inside].mean())
-
-
-def layout(image: np.ndarray) -> np.ndarray:
-    """Where a picture has edges, blurred over about 3 pixels: mean 0, length 1."""
-    grey = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), 1.5)
-    edges = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
-    edges = cv2.GaussianBlur(edges, (0, 0), 3).ravel()
-    edges -= edges.mean()
-    return edges / (np.linalg.norm(edges) + 1e-6)
-
-
-def nearest_layout(edits: Sequence[np.ndarray], inputs: Sequence[np.ndarray]) -> np.ndarray:
-    """For each edit the index of the input whose layout correlates best with its own."""
-    return (np.stack([layout(e) for e in edits]) @ np.stack([layout(i) for i in inputs]).T).argmax(1)
-
-
-def sharpness(image: np.ndarray) -> float:
-    """Variance of the Laplacian of the grey picture."""
-    return float(cv2.Laplacian(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.CV_64F).var())
-
-
-@dataclass
-class Row:
-    """One line of the table; ``passed`` is None where there is no bar."""
-
-    what: str
-    measured: str
-    count: str = ""
-    bar: str = ""
-    passed: bool | None = None
-
-
-def share(what: str, hits: Sequence[bool], bar: float | None = None) -> Row:
-    """The share of ``hits``, which should be at least ``bar``."""
-    part = float(np.mean(hits)) if len(hits) else 0.0
-    row = Row(what, f"{100 * part:.1f} %", str(len(hits)))
-    return row if bar is None else replace(row, bar=f"at least {100 * bar:.0f} %", passed=part >= bar)
-
-
-def table(rows: Sequence[Row]) -> str:
-    """``rows`` as Markdown."""
-    verdict = {True: "passed", False: "**short**", None: ""}
-    lines = ["| what | bar | measured | pictures | |", "|---|---|---|---|---|"]
-    return "\n".join(lines + [f"| {r.what} | {r.bar} | {r.measured} | {r.count} | {verdict[r.passed]} |" for r in rows])
-
-
-def write_table(readme: Path, text: str) -> None:
-    """Put ``text`` between the markers of ``readme``, which is made if there is none."""
-    old = readme.read_text() if readme.exists() else f"# The classroom model\n\n{BEGIN}\n{END}\n"
-    before, begin, rest = old.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{readme} must hold the lines {BEGIN} and {END}; the table goes between them.")
-    readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
-
-
-@dataclass
-class Bench:
-    """The pipelines, the judge, and the rows of the sheet of edits so far."""
-
-    weights: Path = WEIGHTS
-    quick: bool = False
-    edits: list[list[tuple[np.ndarray | None, str]]] = field(default_factory=list)
-    started: float = field(default_factory=time.monotonic)
-
-    def __post_init__(self) -> None:
-        model = "classroom" if self.weights.resolve() == WEIGHTS.resolve() else str(self.weights)
-        self.text2img, self.img2img = (
-            load_pipeline(task, model, device="cpu", dtype="float32") for task in ("text2img", "img2img")
-        )
-        for pipe in (self.text2img, self.img2img):
-            pipe.set_progress_bar_config(disable=True)
-        self.classifier = load_classifier()
-
-    def few(self, count: int) -> int:
-        return -(-count // 10) if self.quick else count
-
-    def say(self, text: str) -> None:
-        print(f"{time.monotonic() - self.started:5.0f} s  {text}", flush=True)
-
-    def draw(self, prompts: Sequence[str], images=None, *, seeds=None, negative="", **options) -> np.ndarray:
-        """One picture for each prompt, (n, 128, 128, 3) uint8; picture i has the seed i unless ``seeds`` says."""
-        seeds = range(len(prompts)) if seeds is None else seeds
-        negatives = [negative] * len(prompts) if isinstance(negative, str) else negative
-        made = []
-        for i in range(0, len(prompts), BATCH):
-            part = slice(i, i + BATCH)
-            call = LESSON | options | {"prompt": list(prompts[part]), "negative_prompt": list(negatives[part])}
-            call["generator"] = [torch.Generator().manual_seed(seed) for seed in seeds[part]]
-            if images is None:
-                made += self.text2img(**call).images
-            else:
-                made += self.img2img(image=[Image.fromarray(image) for image in images[part]], **call).images
-        return np.stack([np.asarray(image) for image in made])
-
-    def round_trip(self, images: np.ndarray) -> list[Image.Image]:
-        """``images`` encoded and decoded: the most that an edit could keep of them."""
-        vae = self.img2img.vae
-        with torch.no_grad():
-            back = vae.decode(vae.encode(to_tensor(images)).latent_dist.mode()).sample
-        return self.img2img.image_processor.postprocess(back)
-
-
-def painted(scenes: Sequence[Scene]) -> np.ndarray:
-    return np.stack([paint(scene).image for scene in scenes])
-
-
-def hits(scenes: Sequence[Scene], seen: dict[str, list], name: str, subjects: Sequence[str] = SUBJECTS) -> list[bool]:
-    """Whether ``name`` was recognised, for the scenes of ``subjects`` that show it; prints what it was mistaken for."""
-    pairs = [
-        (getattr(s, name), value)
-        for s, value in zip(scenes, seen[name], strict=True)
-        if s.subject in subjects and shows(s, name)
-    ]
-    mistaken = Counter(f"{wanted} → {value}" for wanted, value in pairs if wanted != value).most_common(4)
-    if mistaken:
-        print(f"         {name} mistaken: " + ", ".join(f"{what} ({n})" for what, n in mistaken))
-    return [wanted == value for wanted, value in pairs]
 
 
 def judge_rows(bench: Bench) -> list[Row]:
@@ -448,23 +234,6 @@ def cost_rows(bench: Bench) -> list[Row]:
     ]
 
 
-def save_sheet(rows: Sequence[Sequence[tuple[np.ndarray | None, str]]], file: Path, *, scale: float = 1.5) -> None:
-    """Pictures in rows on white, each with its words below."""
-    gap, words_high, dpi = 8, 36, 100
-    height, width = (round(side * scale) for side in rows[0][0][0].shape[:2])
-    across, down = gap + max(map(len, rows)) * (width + gap), gap + len(rows) * (height + words_high)
-    figure = Figure(figsize=(across / dpi, down / dpi), dpi=dpi, facecolor="white")
-    for i, row in enumerate(rows):
-        for j, (image, text) in enumerate(row):
-            if image is None:
-                continue
-            x, y = gap + j * (width + gap), down - gap - i * (height + words_high) - height
-            figure.figimage(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS), x, y)
-            text = "\n".join(textwrap.wrap(text, width // 6))
-            figure.text(x / across, (y - 4) / down, text, va="top", fontsize=7, linespacing=1.1)
-    figure.savefig(file, dpi=dpi, pil_kwargs={"quality": 88})
-
-
 def prompt_sheet(bench: Bench, file: Path) -> None:
     prompts = [prompt for prompt in LESSON_PROMPTS for _ in range(2)]
     made = bench.draw(prompts, seeds=[0, 1] * len(LESSON_PROMPTS), negative=[LESSON_PROMPTS[p] for p in prompts])
@@ -483,13 +252,19 @@ def main() -> None:
     home = BUILD / "quick" if args.quick else FOLDER
     (home / "pictures").mkdir(parents=True, exist_ok=True)
     bench, rows = Bench(args.weights, args.quick), []
-    for section in (vae_rows, judge_rows, text_rows, strength_rows, car_rows, transfer_rows, wording_rows, cost_rows):
+    sections = [judge_rows, vae_rows, text_rows, strength_rows, car_rows, transfer_rows, wording_rows, cost_rows]
+    for folder, section in TASK_SECTIONS.items():
+        if (args.weights / folder).is_dir():
+            sections.append(section)
+    for section in sections:
         new = section(bench)
         for row in new:
             bench.say(f"{row.what}: {row.measured}" + (f" ({row.bar})" if row.bar else ""))
         rows += new
     prompt_sheet(bench, home / "pictures" / "prompts.jpg")
     save_sheet(bench.edits, home / "pictures" / "edits.jpg")
+    if bench.tasks:
+        save_sheet(bench.tasks, home / "pictures" / "tasks.jpg")
     write_table(home / "README.md", table(rows))
     bench.say(f"wrote {home / 'README.md'} and {home / 'pictures'}")
 
