@@ -42,7 +42,19 @@ def test_unknown_name_lists_the_known():
 
 def test_nothing_imports_upwards():
     """Data flows one way, as the design says; lazy imports inside functions count too."""
-    order = ["__init__", "models", "vocabulary", "pipelines", "images", "measure", "strength", "plots", "exercises"]
+    order = [
+        "__init__",
+        "models",
+        "vocabulary",
+        "pipelines",
+        "images",
+        "tiles",
+        "measure",
+        "strength",
+        "recipes",
+        "plots",
+        "exercises",
+    ]
     for path in (ROOT / "img2img_helpers").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:

@@ -1,0 +1,381 @@
+"""A multi-pass edit as data: run it, keep it in a file, run it again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image, PngImagePlugin
+
+from .images import load_image
+from .strength import plan_steps
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+
+CHAINS = ("pixels", "latents")
+PNG_KEY = "img2img_recipe"  # the text chunk of a PNG that carries a recipe
+MAX_BYTES = 200_000  # of a recipe file; a hundred passes are a tenth of that
+MAX_PASSES = 100
+
+
+@dataclass(frozen=True)
+class EditPass:
+    """One img2img call, but for the image that goes into it.
+
+    Attributes:
+        prompt: what the image is to become.
+        strength: above 0, up to 1.
+        seed: of the generator that draws this pass's noise, 0 to 2⁶³ − 1.
+        negative_prompt: what it is not to become.
+        num_inference_steps: 1 to 1000.
+        guidance_scale: 0 to 100; at 1 or below there is no guidance.
+
+    Raises:
+        ValueError: for a value of the wrong type or out of range; says which values work.
+    """
+
+    prompt: str
+    strength: float = 0.5
+    seed: int = 0
+    negative_prompt: str = ""
+    num_inference_steps: int = 30
+    guidance_scale: float = 7.5
+
+    def __post_init__(self) -> None:
+        for name in ("prompt", "negative_prompt"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or len(value) > 2000:
+                raise ValueError(f"{name} must be a text of at most 2000 characters, not {_short(value)}.")
+        self._number("strength", float, 0, 1, "0.5 is a balanced edit")
+        if self.strength == 0:
+            raise ValueError("strength must be above 0: at 0 no step would run.")
+        self._number("seed", int, 0, 2**63 - 1, "any whole number will do, but keep it")
+        self._number("num_inference_steps", int, 1, 1000, "30 is a good start")
+        self._number("guidance_scale", float, 0, 100, "7.5 is a good start")
+
+    def _number(self, name: str, kind: type, low: float, high: float, advice: str) -> None:
+        value = getattr(self, name)
+        value = value.item() if type(value).__module__ == "numpy" else value
+        right = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
+        if not right or not math.isfinite(value) or not low <= value <= high:
+            word = "a whole number" if kind is int else "a number"
+            raise ValueError(f"{name} must be {word} from {low} to {high}, not {_short(value)}; {advice}.")
+        object.__setattr__(self, name, kind(value))
+
+
+@dataclass
+class Recipe:
+    """The passes of an edit, in order, and what they were last run with.
+
+    Attributes:
+        passes: one or more :class:`EditPass`.
+        chain: how a pass hands its result to the next: as ``pixels`` (decoded, rounded to 8 bit and
+            encoded again) or as ``latents``.
+        made_with: filled in by :meth:`run`: model, scheduler, device, dtype, versions, and a digest of the
+            image that went in.
+
+    Raises:
+        ValueError: if there is no pass, or too many, or ``chain`` is not known.
+    """
+
+    passes: tuple[EditPass, ...]
+    chain: str = "pixels"
+    made_with: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.passes, (str, EditPass, Mapping)) or not hasattr(self.passes, "__iter__"):
+            raise ValueError("passes must be a list of EditPass(prompt, strength, seed).")
+        self.passes = tuple(self.passes)
+        if not 1 <= len(self.passes) <= MAX_PASSES:
+            raise ValueError(f"A recipe has from 1 to {MAX_PASSES} passes, not {len(self.passes)}.")
+        for number, one in enumerate(self.passes, 1):
+            if not isinstance(one, EditPass):
+                raise ValueError(f"Pass {number} must be an EditPass(prompt, strength, seed), not {_short(one)}.")
+        if self.chain not in CHAINS:
+            raise ValueError(f"chain must be {' or '.join(map(repr, CHAINS))}, not {_short(self.chain)}.")
+
+    def run(self, pipe: DiffusionPipeline, image, folder: str | os.PathLike | None = None) -> list[Image.Image]:
+        """Run all passes, each with a fresh generator of its own seed.
+
+        Args:
+            pipe: an img2img pipeline.
+            image: what the first pass starts from, anything :func:`~img2img_helpers.load_image` takes, of a
+                size that ``pipe`` takes; see :func:`~img2img_helpers.prepare_image`.
+            folder: where to save every pass as soon as it is finished, ``pass-1.png`` and so on, each with
+                its recipe inside. Passes that the same recipe has left there are loaded, not made again: run
+                it again after an interruption and it goes on.
+
+        Returns:
+            The image after each pass; the last is the result.
+
+        Raises:
+            ValueError: before anything is run: if a pass would run no step, if the image has a size that
+                ``pipe`` would cut, or if ``folder`` holds the passes of another recipe.
+        """
+        import torch
+        from tqdm.auto import tqdm
+
+        image = load_image(image)
+        factor = pipe.vae_scale_factor
+        if image.width % factor or image.height % factor:
+            raise ValueError(
+                f"The image is {image.width}×{image.height}, but the sides must be multiples of {factor}; "
+                f"use prepare_image(image, size).image."
+            )
+        for number, one in enumerate(self.passes, 1):
+            try:
+                plan_steps(pipe, one.strength, one.num_inference_steps)
+            except ValueError as error:
+                raise ValueError(f"Pass {number}: {error}") from error
+        here = _made_with(pipe, image)
+        for line in self.differences(here):
+            print(line)
+        self.made_with = here
+        store = _Store(self, Path(folder)) if folder is not None else None
+        made, current = [], image
+        for number, one in enumerate(tqdm(self.passes, desc="passes", unit="pass"), 1):
+            finished = store.load(number) if store else None
+            if finished is None:
+                generator = torch.Generator().manual_seed(one.seed)  # the CPU's noise is the same everywhere
+                call = asdict(one)
+                del call["seed"]
+                if self.chain == "pixels":
+                    picture = pipe(image=current, generator=generator, **call).images[0]
+                    finished = picture, picture
+                else:
+                    latents = pipe(image=current, generator=generator, output_type="latent", **call).images
+                    finished = _decode(pipe, latents), latents
+                if store:
+                    store.save(number, *finished)
+            picture, current = finished
+            made.append(picture)
+        return made
+
+    def differences(self, made_with: Mapping[str, str]) -> list[str]:
+        """What is not as it was when this recipe was last run, a sentence each.
+
+        Args:
+            made_with: of the run to compare with, as in the attribute of that name.
+
+        Returns:
+            An empty list if nothing differs or it was never run: the result is then the same image.
+        """
+        told = []
+        for name, before in self.made_with.items():
+            now = made_with.get(name)
+            if now != before and name == "image":
+                told.append("This is another image than the recipe was made with, or its pixels have changed.")
+            elif now != before:
+                told.append(f"The recipe was made with {name} {before}, this is {now}: the result may differ.")
+        return told
+
+    def save(self, path: str | os.PathLike, image: Image.Image | None = None) -> Path:
+        """Write the recipe as JSON, or into a PNG file that shows ``image``.
+
+        Args:
+            path: ends in ``.json``, or in ``.png`` if there is an ``image``.
+            image: the recipe's result.
+
+        Raises:
+            ValueError: for another ending, or a PNG without an image.
+        """
+        path = Path(path)
+        if path.suffix.lower() not in (".json", ".png") or (path.suffix.lower() == ".png") != (image is not None):
+            raise ValueError(
+                f"A recipe is saved as 'name.json', or as 'name.png' with its image; not as {path.name!r} "
+                f"with{'out' if image is None else ''} an image."
+            )
+        if image is None:
+            _write(path, lambda part: part.write_text(json.dumps(self._as_data(), indent=2, ensure_ascii=False)))
+        else:
+            _save_png(path, load_image(image), self._as_data())
+        return path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Recipe:
+        """Read a recipe from a JSON file or from a PNG that carries one.
+
+        The file may come from anybody: every key, type and range is checked, and nothing in it is run.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it holds no recipe, or one with a wrong entry; says which.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"There is no recipe file {str(path)!r}; the current folder is {Path.cwd().name!r}."
+            )
+        text = _png_text(path) if path.suffix.lower() == ".png" else _json_text(path)
+        if text is None:
+            raise ValueError(f"{path.name} carries no recipe; only PNG files that Recipe.save wrote do.")
+        try:
+            data = json.loads(text, parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path.name} holds no recipe: it is not valid JSON.") from error
+        return cls._from_data(data, path.name)
+
+    def _as_data(self) -> dict:
+        passes = [asdict(one) for one in self.passes]
+        return {"format": 1, "chain": self.chain, "passes": passes, "made_with": dict(self.made_with)}
+
+    @classmethod
+    def _from_data(cls, data, name: str) -> Recipe:
+        _check_keys(data, {"format", "passes"}, {"chain", "made_with"}, f"The recipe in {name}")
+        if data["format"] != 1:
+            raise ValueError(f"The recipe in {name} has the format {_short(data['format'])}; this version reads 1.")
+        if not isinstance(data["passes"], list):
+            raise ValueError(f"The recipe in {name} must have a list of passes.")
+        known, passes = {one.name for one in fields(EditPass)}, []
+        for number, one in enumerate(data["passes"][: MAX_PASSES + 1], 1):
+            where = f"Pass {number} in {name}"
+            _check_keys(one, {"prompt"}, known - {"prompt"}, where)
+            try:
+                passes.append(EditPass(**one))
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from error
+        made_with = data.get("made_with", {})
+        texts = isinstance(made_with, dict) and all(isinstance(value, str) for value in made_with.values())
+        if not texts or len(made_with) > 20:
+            raise ValueError(f"The recipe in {name} must have texts only in made_with.")
+        return cls(passes, data.get("chain", "pixels"), made_with)
+
+
+class _Store:
+    """The finished passes of one recipe in a folder."""
+
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        self.recipe, self.folder = recipe, folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in range(1, len(recipe.passes) + 1):
+            if self._png(number).exists() and not self._is_ours(number):
+                raise ValueError(
+                    f"{self._png(number)} is from another recipe or image, and would be lost; choose another folder."
+                )
+
+    def _png(self, number: int) -> Path:
+        return self.folder / f"pass-{number}.png"
+
+    def _latents(self, number: int) -> Path:
+        return self.folder / f"pass-{number}.safetensors"
+
+    def _up_to(self, number: int) -> dict:
+        return Recipe(self.recipe.passes[:number], self.recipe.chain, self.recipe.made_with)._as_data()
+
+    def _is_ours(self, number: int) -> bool:
+        """Whether the stored pass has the same recipe up to it, model and image; versions and device may differ."""
+        try:
+            stored = Recipe.load(self._png(number))._as_data()
+        except ValueError:
+            return False
+        wanted = self._up_to(number)
+        for data in (stored, wanted):
+            data["made_with"] = {name: data["made_with"].get(name) for name in ("model", "scheduler", "image")}
+        return stored == wanted
+
+    def load(self, number: int):
+        if not self._png(number).exists():
+            return None
+        with Image.open(self._png(number)) as stored:
+            picture = stored.convert("RGB")
+        if self.recipe.chain == "pixels":
+            return picture, picture
+        from safetensors.torch import load_file
+
+        return (picture, load_file(self._latents(number))["latents"]) if self._latents(number).exists() else None
+
+    def save(self, number: int, picture: Image.Image, current) -> None:
+        if self.recipe.chain == "latents":
+            from safetensors.torch import save_file
+
+            tensors = {"latents": current.cpu().contiguous()}
+            _write(self._latents(number), lambda part: save_file(tensors, part))
+        _save_png(self._png(number), picture, self._up_to(number))  # last: a pass with a picture is whole
+
+
+def _decode(pipe: DiffusionPipeline, latents) -> Image.Image:
+    import torch
+
+    with torch.no_grad():
+        return pipe.image_processor.postprocess(pipe.vae.decode(latents / pipe.vae.config.scaling_factor).sample)[0]
+
+
+def _made_with(pipe: DiffusionPipeline, image: Image.Image) -> dict[str, str]:
+    device = pipe.device.type
+    if device == "cuda":
+        import torch
+
+        device = torch.cuda.get_device_name(pipe.device)
+    elif device == "cpu":
+        device = f"cpu ({platform.machine()})"
+    name = str(pipe.config.get("_name_or_path") or "unknown")
+    return {
+        "model": Path(name).name if Path(name).exists() else name,  # a folder's path is nobody else's business
+        "pipeline": type(pipe).__name__,
+        "scheduler": type(pipe.scheduler).__name__,
+        "device": device,
+        "dtype": str(pipe.dtype).removeprefix("torch."),
+        "torch": version("torch").split("+")[0],
+        "diffusers": version("diffusers"),
+        "image": hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()[:16],
+    }
+
+
+def _write(path: Path, writer) -> None:
+    """A file is there whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    writer(part)
+    os.replace(part, path)
+
+
+def _save_png(path: Path, image: Image.Image, data: dict) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt(PNG_KEY, json.dumps(data, ensure_ascii=False))
+    _write(path, lambda part: image.save(part, format="PNG", pnginfo=info))
+
+
+def _png_text(path: Path) -> str | None:
+    try:
+        with Image.open(path, formats=["PNG"]) as stored:
+            stored.load()  # a text may stand behind the pixels
+            return stored.text.get(PNG_KEY)
+    except Exception as error:  # Pillow's readers raise nearly anything over damaged files
+        raise ValueError(f"{path.name} could not be read as a PNG image.") from error
+
+
+def _json_text(path: Path) -> str:
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path.name} has more than {MAX_BYTES // 1000} kB, too much for a recipe.")
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name} holds no recipe: it is not a text file.") from error
+
+
+def _no_constant(name: str):
+    raise ValueError(f"{name} is not a number that JSON knows")
+
+
+def _check_keys(data, needed: set[str], allowed: set[str], where: str) -> None:
+    if not isinstance(data, dict):
+        raise ValueError(f"{where} must be a set of named entries, not {_short(data)}.")
+    for name in sorted(needed - set(data)):
+        raise ValueError(f"{where} has no entry {name!r}.")
+    for name in sorted(set(data) - needed - allowed):
+        raise ValueError(
+            f"{where} has an unknown entry {_short(name)}; known are {', '.join(sorted(needed | allowed))}."
+        )
+
+
+def _short(value) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"

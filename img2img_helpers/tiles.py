@@ -1,0 +1,97 @@
+"""Upscale pictures that are larger than the upscaler's own size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from .images import load_image
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionUpscalePipeline
+
+
+def upscale_tiles(
+    pipe: StableDiffusionUpscalePipeline,
+    prompt: str,
+    image,
+    *,
+    overlap: int | None = None,
+    seed: int = 0,
+    batch_size: int = 4,
+    **options,
+) -> Image.Image:
+    """Upscale ``image`` tile by tile and blend the tiles where they overlap, so that no seam shows.
+
+    Every tile starts from its own part of one large field of noise. Two tiles therefore begin alike where
+    they overlap, and what they draw there fits together.
+
+    Args:
+        pipe: the pipeline that ``load_pipeline("upscale")`` gives.
+        prompt: what every tile is to be: words that fit all of the picture, such as "high quality, sharp".
+        image: anything :func:`~img2img_helpers.load_image` takes, of any size. It is cut into squares of
+            the pipeline's native size, ``pipe.unet.config.sample_size`` pixels; a smaller image is padded
+            with its edge pixels, and the padding cut off again.
+        overlap: pixels of ``image`` that neighbouring tiles share at least, from 0 to half a tile; None is a quarter.
+        seed: of the field of noise.
+        batch_size: tiles in one call; less takes less memory.
+        **options: go to every call of ``pipe``, for example ``num_inference_steps``, ``guidance_scale``,
+            ``negative_prompt`` and ``noise_level``.
+
+    Returns:
+        An image as many times as large as ``pipe`` makes it, 4 for all the course's upscalers.
+
+    Raises:
+        ValueError: if ``overlap`` or ``batch_size`` is out of range.
+    """
+    import torch
+
+    image, tile = load_image(image), pipe.unet.config.sample_size
+    overlap = tile // 4 if overlap is None else overlap
+    if not 0 <= overlap <= tile // 2:
+        raise ValueError(f"overlap is {overlap}, but must be from 0 to {tile // 2}, half of a tile's {tile} pixels.")
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}, but must be at least 1; try 4.")
+    pixels = np.asarray(image)
+    margins = [(0, max(0, tile - side)) for side in pixels.shape[:2]]
+    pixels = np.pad(pixels, [*margins, (0, 0)], mode="edge")
+    height, width = pixels.shape[:2]
+    corners = [(y, x) for y in _starts(height, tile, overlap) for x in _starts(width, tile, overlap)]
+    shape = (1, pipe.vae.config.latent_channels, height, width)
+    field = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(pipe.device, pipe.unet.dtype)
+    total = blend = None
+    for i in range(0, len(corners), batch_size):
+        part = corners[i : i + batch_size]
+        made = pipe(
+            prompt=[prompt] * len(part),
+            image=[Image.fromarray(pixels[y : y + tile, x : x + tile]) for y, x in part],
+            latents=torch.cat([field[..., y : y + tile, x : x + tile] for y, x in part]),
+            generator=[torch.Generator().manual_seed(seed) for _ in part],
+            output_type="np",
+            **_for_each(options, len(part)),
+        ).images
+        if total is None:
+            scale = made.shape[1] // tile
+            ramp = np.minimum(np.arange(tile * scale) + 1, max(1, overlap * scale)) / max(1, overlap * scale)
+            weight = np.minimum(ramp, ramp[::-1])[:, None] * np.minimum(ramp, ramp[::-1])
+            total, blend = np.zeros((height * scale, width * scale, 3)), np.zeros((height * scale, width * scale, 1))
+        for (y, x), one in zip(part, made, strict=True):
+            where = np.s_[y * scale : (y + tile) * scale, x * scale : (x + tile) * scale]
+            total[where] += one * weight[..., None]
+            blend[where] += weight[..., None]
+    out = Image.fromarray(np.round(total / blend * 255).astype(np.uint8))
+    return out.crop((0, 0, image.width * scale, image.height * scale))
+
+
+def _starts(side: int, tile: int, overlap: int) -> list[int]:
+    """Where tiles begin along a side: evenly spread, so that neighbours share ``overlap`` pixels or more."""
+    count = 1 + -(-(side - tile) // max(1, tile - overlap))
+    return [round(i * (side - tile) / max(1, count - 1)) for i in range(count)]
+
+
+def _for_each(options: dict, count: int) -> dict:
+    """A batch of prompts needs as many negative ones."""
+    negative = options.get("negative_prompt")
+    return options | {"negative_prompt": [negative] * count} if isinstance(negative, str) else options
