@@ -136,7 +136,7 @@ def _card_for(model: str) -> ModelCard:
         name=model,
         title=model,
         ids=dict.fromkeys(TASKS, (model,)),
-        controlnet_ids=sd15.controlnet_ids,
+        controlnet_ids=(str(own),) if (own := Path(model) / "controlnet").is_dir() else sd15.controlnet_ids,
         licence="see the model's page",
         download_gb=0.0,
         memory_gb=sd15.memory_gb,
@@ -159,10 +159,25 @@ def _load_first(card: ModelCard, task: str, dtype: torch.dtype) -> DiffusionPipe
         "controlnet": diffusers.AutoPipelineForImage2Image,
     }[task]
     with _quiet():
-        parts = {}
+        parts = _task_parts(card, task, dtype)
         if task == "controlnet":
             parts["controlnet"] = _first_of(card, task, diffusers.ControlNetModel, card.controlnet_ids, dtype)
         return _first_of(card, task, cls, card.ids[task], dtype, **parts)
+
+
+def _task_parts(card: ModelCard, task: str, dtype: torch.dtype) -> dict:
+    """Weights that a folder keeps for one task beside those that all its tasks share, as the classroom model's does."""
+    from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+
+    folder, options = Path(card.ids[task][0]), {"torch_dtype": dtype, "use_safetensors": True}
+    parts = {}
+    if (folder / f"unet_{task}").is_dir():
+        parts["unet"] = UNet2DConditionModel.from_pretrained(folder, subfolder=f"unet_{task}", **options)
+        if task == "upscale":
+            parts["low_res_scheduler"] = DDPMScheduler.from_pretrained(folder, subfolder="low_res_scheduler")
+            # the pipeline insists on this scaling factor, and the UNet was trained for it
+            parts["vae"] = AutoencoderKL.from_pretrained(folder, subfolder="vae", scaling_factor=0.08333, **options)
+    return parts
 
 
 def _first_of(card: ModelCard, task: str, cls, ids: tuple[str, ...], dtype: torch.dtype, **parts):

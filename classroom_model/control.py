@@ -1,0 +1,121 @@
+"""Stage 6: structure control. A ControlNet that shows the base UNet where the edges are to be."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import ControlNetModel, StableDiffusionControlNetPipeline, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
+from PIL import Image
+from skimage.color import rgb2gray
+from skimage.feature import canny
+from tqdm.auto import tqdm
+
+from .base import load_base, load_part, ready_to_train, save_part
+from .data import load_edited, load_training_images, load_training_scenes, scene_at
+from .diffusion import CAPTION_DROPOUT, encode_images, sample_timesteps, velocity_loss
+from .loop import BUILD, train
+from .painter import paint
+from .scenes import caption
+
+FOLDER = "controlnet"
+SIGMA = 1.0  # pixels that the picture is blurred by before its edges are sought; the lesson uses the same
+OTHER_STYLE = 0.5  # share of the pictures whose edges, where an edit changed the style, are those of the other style
+PREVIEW_PROMPTS = ("a photo", "watercolor painting with soft edges", "digital art in cyberpunk style", "at night")
+
+
+def edges(image: np.ndarray) -> np.ndarray:
+    """Canny edges of an RGB picture, (h, w) bool."""
+    return canny(rgb2gray(image), sigma=SIGMA)
+
+
+def load_edges(path: Path, images: np.ndarray, workers: int | None = None) -> np.ndarray:
+    """Edges of ``images``, (n, h, w) bool packed along the last axis; kept in ``path``."""
+    if not path.exists() or len(np.load(path, mmap_mode="r")) != len(images):
+        with ProcessPoolExecutor(workers) as pool:
+            found = list(tqdm(pool.map(edges, images, chunksize=100), total=len(images), desc="edges"))
+        np.save(path, np.packbits(found, axis=-1))
+    return np.load(path)
+
+
+def as_control(drawn: np.ndarray) -> np.ndarray:
+    """Edges as the picture that a ControlNet is shown: white on black, (…, h, w, 3) uint8."""
+    return np.repeat(drawn[..., None].astype(np.uint8) * 255, 3, -1)
+
+
+def new_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
+    """The encoder of ``unet`` with an untrained entrance for edges; its answers are zero at first.
+
+    ``ControlNetModel.from_unet`` is for UNets of Stable Diffusion's shape: it leaves out the number of heads of
+    the added text embedding, and shrinks the edges by 8, where these latents are 4 times smaller than pictures.
+    """
+    shared = (
+        *("in_channels", "down_block_types", "block_out_channels", "layers_per_block", "norm_num_groups"),
+        *("cross_attention_dim", "attention_head_dim", "addition_embed_type", "addition_embed_type_num_heads"),
+    )
+    control = ControlNetModel(
+        **{name: unet.config[name] for name in shared}, conditioning_embedding_out_channels=(16, 32, 64)
+    )
+    for name in ("conv_in", "time_embedding", "add_embedding", "down_blocks", "mid_block"):
+        getattr(control, name).load_state_dict(getattr(unet, name).state_dict())
+    return control
+
+
+def train_control(steps: int, batch: int, lr: float, device_name: str, compiled: bool = False) -> None:
+    """Train a ControlNet on edges of the training pictures, the base UNet fixed; save it as ``controlnet``.
+
+    Where an edit changed the style, the edges are often those of the other style: what a learner does who
+    turns the edges of a photo into a watercolor.
+    """
+    base = load_base(device_name)
+    torch.manual_seed(0)
+    device, noiser, unet = base.device, base.noiser, base.unet
+    images, before = load_training_images(BUILD), load_training_images(BUILD, "before")
+    latents = encode_images(base.vae, device, BUILD / "latents.npy", images)
+    drawn, drawn_before = load_edges(BUILD / "edges.npy", images), load_edges(BUILD / "edges-before.npy", before)
+    scenes, edited = load_training_scenes(BUILD), load_edited(BUILD)
+    if device.type == "cpu":
+        unet.set_attn_processor(AttnProcessor())  # gradients pass through it; see `ready_to_train`
+    control = ready_to_train(load_part(ControlNetModel, FOLDER) or new_controlnet(unet), device)
+
+    def controlled(noisy, timesteps, hidden, shown) -> torch.Tensor:
+        down, middle = control(noisy, timesteps, hidden, shown, return_dict=False)
+        return unet(
+            noisy, timesteps, hidden, down_block_additional_residuals=down, mid_block_additional_residual=middle
+        ).sample
+
+    quick = torch.compile(controlled) if compiled else controlled
+
+    def loss_at(step: int) -> torch.Tensor:
+        rng = np.random.default_rng([5, step])
+        picks = rng.integers(len(latents), size=batch)
+        clean = latents[picks].to(device, torch.float32, memory_format=torch.channels_last)
+        noise = torch.from_numpy(rng.standard_normal(clean.shape, np.float32)).to(clean)
+        timesteps = torch.from_numpy(sample_timesteps(rng, batch)).to(device)
+        texts = ["" if rng.random() < CAPTION_DROPOUT else caption(scenes[i], rng) for i in picks]
+        other = [edited[i] == "style" and rng.random() < OTHER_STYLE for i in picks]
+        packed = np.stack([(drawn_before if use else drawn)[i] for i, use in zip(picks, other, strict=True)])
+        shown = torch.from_numpy(np.unpackbits(packed, axis=-1)[:, None]).to(clean).expand(-1, 3, -1, -1)
+        noisy = noiser.add_noise(clean, noise, timesteps)
+        predicted = quick(noisy, timesteps, base.embed(texts), shown)
+        return velocity_loss(noiser, predicted, clean, noise, timesteps)
+
+    def sample(path: Path) -> None:
+        control.eval()
+        pipe = base.pipeline(StableDiffusionControlNetPipeline, controlnet=control)
+        shown = [as_control(edges(paint(scene_at(i, "held-out")).image)) for i in range(len(PREVIEW_PROMPTS))]
+        made = pipe(
+            list(PREVIEW_PROMPTS),
+            image=[Image.fromarray(picture) for picture in shown],
+            num_inference_steps=30,
+            generator=[torch.Generator().manual_seed(0) for _ in shown],
+        ).images
+        Image.fromarray(np.vstack([np.hstack(shown), np.hstack([np.asarray(image) for image in made])])).save(path)
+        control.train()
+
+    ema = train("control", control, loss_at, steps=steps, lr=lr, device=device, sample=sample)
+    ema.copy_to(control.parameters())
+    save_part("control", control, FOLDER)

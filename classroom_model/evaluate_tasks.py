@@ -1,0 +1,225 @@
+"""Measure what inpainting, structure control and upscaling do; :mod:`classroom_model.evaluate` runs it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+
+from img2img_helpers import load_pipeline, structure_similarity, upscale_tiles
+
+from .bench import BATCH, LESSON, Bench, Row, share
+from .classifier import recognise
+from .control import as_control, edges
+from .inpaint import spread, thing_mask
+from .measures import clean, painted, photos, sharpness, short_name
+from .painter import paint
+from .scenes import SIZE, STYLE_PHRASES, Scene
+from .upscale import coarse
+
+UPSCALE = {"prompt": "high quality, detailed, sharp", "num_inference_steps": 20, "guidance_scale": 1.5}
+CONTROL_STYLES = ("impressionist", "watercolor", "pencil", "cyberpunk")
+
+
+@dataclass
+class Hole:
+    """An inpainting case: what is masked, what is asked for, and what a judge should then say."""
+
+    kind: str
+    scene: Scene
+    mask: np.ndarray
+    prompt: str
+    attribute: str  # of the classifier's answers
+    right: Callable[[object], bool]
+
+
+def holes(count: int) -> list[Hole]:
+    """``count`` cases of each of five kinds: two things put in, two recoloured, one taken out."""
+    made = []
+    for i in range(count):
+        rng, at = np.random.default_rng([12, i]), 25_000 + 5 * i
+        bare = clean(at, subject="portrait", style="photo", crown=False)
+        field = clean(at + 1, subject="landscape", style="photo", foreground="open")
+        car = clean(at + 2, subject="car", style="photo", color="red")
+        coat = clean(at + 3, subject="portrait", style="photo", color="red")
+        home = clean(at + 4, subject="landscape", style="photo", foreground="house")
+        place = f"a landscape with {home.backdrop} and a {home.water}"
+        for kind, scene, name, prompt, attribute, right in (
+            ("a crown put on", bare, "crown", "a golden crown", "crown", lambda seen: seen is True),
+            ("a house put in", field, "color", "a house with a red roof", "foreground", lambda seen: seen == "house"),
+            ("a car made blue", car, "color", f"a blue car on a {car.place}", "color", lambda seen: seen == "blue"),
+            ("a coat made green", coat, "color", "a green coat", "color", lambda seen: seen == "green"),
+            ("a house taken out", home, "color", place, "foreground", lambda seen: seen != "house"),
+        ):
+            made.append(Hole(kind, scene, spread(thing_mask(scene, name), rng), prompt, attribute, right))
+    return made
+
+
+def edge_agreement(image: np.ndarray, other: np.ndarray) -> float:
+    """F1 score of the Canny edges of two RGB pictures, edges a pixel apart counting as the same."""
+    one, two = edges(image), edges(other)
+    near_one, near_two = (cv2.dilate(e.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0 for e in (one, two))
+    precision, recall = two[near_one].sum() / max(1, two.sum()), one[near_two].sum() / max(1, one.sum())
+    return float(2 * precision * recall / max(1e-9, precision + recall))
+
+
+def psnr(image: np.ndarray, truth: np.ndarray) -> float:
+    """Peak signal-to-noise ratio, dB."""
+    return float(10 * np.log10(255**2 / np.mean((image.astype(np.float64) - truth) ** 2)))
+
+
+def seam_ratio(image: np.ndarray, seams: Sequence[int]) -> float:
+    """How much larger the steps between neighbouring pixels are where tiles begin or end than elsewhere."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    steps = [np.abs(np.diff(grey, axis=axis)).mean(1 - axis) for axis in (0, 1)]
+    at = np.isin(np.arange(len(steps[0])) + 1, list(seams))
+    return float(np.mean([s[at].mean() for s in steps]) / np.mean([s[~at].mean() for s in steps]))
+
+
+def _seeds(count: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(i) for i in range(count)]
+
+
+def _pipe(bench: Bench, task: str):
+    pipe = load_pipeline(task, bench.model, device="cpu", dtype="float32")
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    call()
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def inpaint_rows(bench: Bench) -> list[Row]:
+    pipe, cases = _pipe(bench, "inpaint"), holes(bench.few(20))
+    inputs = painted([case.scene for case in cases])
+    final, changed = [], 0
+    for i in range(0, len(cases), BATCH):
+        part, images = cases[i : i + BATCH], [Image.fromarray(image) for image in inputs[i : i + BATCH]]
+        masks = [Image.fromarray(case.mask) for case in part]
+        size = {"height": SIZE, "width": SIZE}
+        prompts = [case.prompt for case in part]
+        made = pipe(prompts, image=images, mask_image=masks, generator=_seeds(len(part)), **size, **LESSON).images
+        for case, image, mask, one in zip(part, images, masks, made, strict=True):
+            final.append(np.asarray(pipe.image_processor.apply_overlay(mask, image, one)))
+            changed += int((final[-1] != np.asarray(image))[~case.mask].sum())
+    seen = recognise(bench.classifier, np.stack(final))
+    right = [case.right(seen[case.attribute][i]) for i, case in enumerate(cases)]
+    for kind in dict.fromkeys(case.kind for case in cases):
+        told = [ok for case, ok in zip(cases, right, strict=True) if case.kind == kind]
+        bench.say(f"{kind}: {np.mean(told):.0%} of {len(told)}")
+        at = [i for i, case in enumerate(cases) if case.kind == kind][:3]
+        bench.tasks.append(
+            [(inputs[at[0]], "input"), (np.where(cases[at[0]].mask[..., None], 128, inputs[at[0]]), "mask")]
+            + [(final[at[0]], f"“{cases[at[0]].prompt}”")]
+            + [(picture, word) for i in at[1:] for picture, word in ((inputs[i], "input"), (final[i], cases[i].prompt))]
+        )
+    image, mask = Image.fromarray(inputs[0]), Image.fromarray(cases[0].mask)
+    seconds = _seconds(lambda: pipe(cases[0].prompt, image=image, mask_image=mask, **size, **LESSON))
+    return [
+        share("inpainting: what the prompt names is recognised", right, 0.80),
+        Row(
+            "inpainting: pixels outside the mask that differ after overlay",
+            str(changed),
+            str(len(cases)),
+            "0",
+            changed == 0,
+        ),
+        Row("inpainting: one call, 30 steps", f"{seconds:.1f} s", "", "at most 3 s", seconds <= 3),
+    ]
+
+
+def control_rows(bench: Bench) -> list[Row]:
+    pipe, scenes = _pipe(bench, "controlnet"), photos(bench.few(40), 26_000)
+    inputs = painted(scenes)
+    styles = [CONTROL_STYLES[i % 4] for i in range(len(scenes))]
+    prompts = [STYLE_PHRASES[style][0].format(short_name(s)) for style, s in zip(styles, scenes, strict=True)]
+    plain = bench.draw(prompts, inputs, strength=0.9)
+    made = []
+    for i in range(0, len(scenes), BATCH):
+        images = [Image.fromarray(image) for image in inputs[i : i + BATCH]]
+        shown = [Image.fromarray(as_control(edges(image))) for image in inputs[i : i + BATCH]]
+        generator = [torch.Generator().manual_seed(i + k) for k in range(len(images))]
+        call = LESSON | {"strength": 0.9, "generator": generator}
+        made += [np.asarray(o) for o in pipe(prompts[i : i + BATCH], image=images, control_image=shown, **call).images]
+    without, controlled = (
+        np.mean([edge_agreement(a, b) for a, b in zip(inputs, outs, strict=True)]) for outs in (plain, made)
+    )
+    seen = recognise(bench.classifier, np.stack(made))["style"]
+    bench.tasks += [
+        [
+            (inputs[i], "input"),
+            (as_control(edges(inputs[i])), "edges"),
+            (plain[i], "without control"),
+            (made[i], prompts[i]),
+        ]
+        for i in range(4)
+    ]
+    seconds = _seconds(lambda: pipe(prompts[0], image=images[0], control_image=shown[0], strength=0.9, **LESSON))
+    ratio = float(controlled / without)
+    count = str(len(scenes))
+    return [
+        Row("edges kept at strength 0.9 (F1): without control, with it", f"{without:.2f}, {controlled:.2f}", count),
+        Row("with control against without", f"{ratio:.2f} times", count, "at least 1.5 times", ratio >= 1.5),
+        share("new style recognised with control", [a == b for a, b in zip(seen, styles, strict=True)]),
+        Row("structure control: one call, strength 0.9, 30 steps", f"{seconds:.1f} s", "", "at most 3 s", seconds <= 3),
+    ]
+
+
+def upscale_rows(bench: Bench) -> list[Row]:
+    pipe, scenes = _pipe(bench, "upscale"), photos(bench.few(40), 27_000)
+    truth = painted(scenes)
+    small = [Image.fromarray(image) for image in coarse(truth)]
+    made = []
+    for i in range(0, len(small), BATCH):
+        part = small[i : i + BATCH]
+        call = UPSCALE | {"prompt": [UPSCALE["prompt"]] * len(part), "generator": _seeds(len(part))}
+        made += [np.asarray(image) for image in pipe(image=part, **call).images]
+    soft = [np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BICUBIC)) for image in small]
+    gains, rows = {}, []
+    for name, measure in (("PSNR", psnr), ("SSIM", structure_similarity)):
+        bicubic, ours = (np.mean([measure(a, b) for a, b in zip(kind, truth, strict=True)]) for kind in (soft, made))
+        gains[name] = ours - bicubic
+        rows.append(Row(f"upscaling 32 → 128, {name}: bicubic, ours", f"{bicubic:.2f}, {ours:.2f}", str(len(small))))
+    enough = bool(gains["PSNR"] >= 1 or gains["SSIM"] >= 0.03)
+    gained = f"{gains['PSNR']:+.2f} dB, {gains['SSIM']:+.3f}"
+    rows.append(Row("gained over bicubic", gained, str(len(small)), "1 dB or 0.03", enough))
+    rows.append(share("sharper than bicubic", [sharpness(a) > sharpness(b) for a, b in zip(made, soft, strict=True)]))
+    large = paint(scenes[1], 4 * SIZE).image
+    whole = np.asarray(upscale_tiles(pipe, image=Image.fromarray(truth[1]), **UPSCALE))
+    tile = pipe.unet.config.sample_size
+    starts = {4 * s for s in range(0, SIZE - tile + 1, tile - tile // 4)}
+    seam = seam_ratio(whole, sorted(starts | {s + 4 * tile for s in starts} - {0, 4 * SIZE}))
+    bicubic = np.asarray(Image.fromarray(truth[1]).resize((4 * SIZE,) * 2, Image.Resampling.BICUBIC))
+    rows.append(
+        Row(
+            "128 → 512 by tiles: steps at the seams against elsewhere",
+            f"{seam:.2f} times",
+            "1",
+            "at most 1.1 times",
+            seam <= 1.1,
+        )
+    )
+    rows.append(
+        Row("128 → 512 by tiles, PSNR: bicubic, ours", f"{psnr(bicubic, large):.1f}, {psnr(whole, large):.1f} dB", "1")
+    )
+    seconds = _seconds(lambda: pipe(image=small[0], **UPSCALE))
+    rows.append(Row("upscaling: one call, 20 steps", f"{seconds:.1f} s", "", "at most 3 s", seconds <= 3))
+    bench.tasks += [
+        [
+            (np.asarray(small[i].resize((SIZE, SIZE), Image.Resampling.NEAREST)), "32×32"),
+            (soft[i], "bicubic"),
+            (made[i], "upscaled"),
+            (truth[i], "painted"),
+        ]
+        for i in range(4)
+    ]
+    return rows

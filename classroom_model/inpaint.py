@@ -1,0 +1,200 @@
+"""Stage 5: inpainting. The base UNet with five more input channels: a mask, and latents of what it leaves."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import StableDiffusionInpaintPipeline, UNet2DConditionModel
+from PIL import Image
+from tqdm.auto import tqdm
+
+from .base import load_base, load_part, ready_to_train, save_part
+from .data import load_edited, load_training_images, load_training_scenes
+from .diffusion import CAPTION_DROPOUT, encode_images, sample_timesteps, trace_amounts, velocity_loss
+from .loop import BUILD, train
+from .painter import paint
+from .scenes import SIZE, Scene, caption, edit_caption
+
+PICTURES = 12_000  # of the training set, each with two masks
+FOLDER = "unet_inpaint"
+OUTSIDE = 0.25  # what an error outside the mask counts, against 1 inside
+# What an edit would paint anew, by subject: the attribute of Scene, and the masks that show it.
+THINGS = {
+    "landscape": {"color": ("house", "roof")},
+    "car": {"color": ("car",)},
+    "portrait": {"crown": ("crown",), "color": ("coat",)},
+    "watch": {"color": ("strap",)},
+}
+PREVIEW = (  # scene, what stands there, prompt
+    (Scene("portrait", layout=9006), "crown", "a golden crown"),
+    (Scene("car", color="red", layout=9003), "color", "a blue car on a city street"),
+    (Scene("landscape", water="lake", foreground="open", layout=9002), "color", "a house with a red roof"),
+    (Scene("landscape", foreground="house", layout=9003), "color", "a meadow"),
+)
+
+
+def thing_mask(scene: Scene, name: str) -> np.ndarray:
+    """Where ``scene`` shows the thing that has the attribute ``name``, or would show it: (128, 128) bool."""
+    changes = {"foreground": "house"} if scene.subject == "landscape" else {"crown": True} if name == "crown" else {}
+    masks = paint(replace(scene, flaws=(), **changes)).masks
+    return np.any([masks[part] for part in THINGS[scene.subject][name]], axis=0)
+
+
+def spread(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """``mask`` as a hand would draw it: wider by up to 7 pixels, often as a box or an ellipse around it."""
+    ys, xs = np.nonzero(mask)
+    if not len(ys) or rng.random() < 0.5:
+        reach = int(rng.integers(0, 8))
+        return cv2.dilate(mask.astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8)) > 0
+    out = np.zeros(mask.shape, np.uint8)
+    (left, right), (top, bottom) = (
+        (int(v.min()) - rng.integers(1, 7), int(v.max()) + rng.integers(1, 7)) for v in (xs, ys)
+    )
+    if rng.random() < 0.6:
+        cv2.rectangle(out, (int(left), int(top)), (int(right), int(bottom)), 1, -1)
+    else:
+        axes = (int(0.71 * (right - left)), int(0.71 * (bottom - top)))  # touches the corners of the box
+        cv2.ellipse(out, (int(left + right) // 2, int(top + bottom) // 2), axes, 0, 0, 360, 1, -1)
+    return out > 0
+
+
+def random_mask(rng: np.random.Generator) -> np.ndarray:
+    """A box, a few brush strokes or, one time in ten, everything: (128, 128) bool."""
+    out = np.zeros((SIZE, SIZE), np.uint8)
+    kind = rng.random()
+    if kind < 0.1:
+        out[:] = 1
+    elif kind < 0.5:
+        width, height = rng.integers(16, 96, 2)
+        x, y = rng.integers(0, SIZE - width), rng.integers(0, SIZE - height)
+        out[y : y + height, x : x + width] = 1
+    else:
+        for _ in range(rng.integers(1, 5)):
+            points = rng.integers(8, SIZE - 8, 2) + np.cumsum(rng.normal(0, 18, (rng.integers(2, 7), 2)), 0)
+            points = np.clip(np.round(points), 0, SIZE - 1).astype(np.int32)
+            cv2.polylines(out, [points], False, 1, int(rng.integers(8, 30)))
+    return out > 0
+
+
+def training_masks(scene: Scene, edited: str, index: int) -> tuple[np.ndarray, str, np.ndarray]:
+    """For training picture ``index`` the mask of a thing, the attribute it shows ("" for none), and a random mask."""
+    rng = np.random.default_rng([10, index])
+    things = THINGS.get(scene.subject, {})
+    if not things:
+        return random_mask(rng), "", random_mask(rng)
+    name = edited if edited in things else str(rng.choice(list(things)))
+    there = scene.crown if name == "crown" else scene.colored
+    return spread(thing_mask(scene, name), rng), name if there else "", random_mask(rng)
+
+
+def _masks_of(job: tuple[Scene, str, int]) -> tuple[np.ndarray, str, np.ndarray]:
+    return training_masks(*job)
+
+
+def load_masks(folder: Path, scenes: list[Scene], edited: list[str], workers: int | None = None):
+    """Two masks for each of ``scenes``, (n, 2, 128, 128) bool, and what the first shows; kept in ``folder``."""
+    path = folder / "masks.npz"
+    if not path.exists() or len(np.load(path)["names"]) != len(scenes):
+        jobs = [(scene, name, i) for i, (scene, name) in enumerate(zip(scenes, edited, strict=True))]
+        with ProcessPoolExecutor(workers) as pool:
+            found = list(tqdm(pool.map(_masks_of, jobs, chunksize=50), total=len(jobs), desc="masks"))
+        packed = np.packbits([[thing, other] for thing, _, other in found], axis=-1)
+        np.savez(path, masks=packed, names=np.array([name for _, name, _ in found]))
+    stored = np.load(path)
+    return np.unpackbits(stored["masks"], axis=-1).astype(bool), stored["names"].tolist()
+
+
+def with_more_inputs(unet: UNet2DConditionModel, count: int) -> UNet2DConditionModel:
+    """A copy of ``unet`` whose first layer takes ``count`` more channels and, untrained, ignores them."""
+    wider = UNet2DConditionModel.from_config(unet.config, in_channels=unet.config.in_channels + count)
+    state = unet.state_dict()
+    first = state["conv_in.weight"]
+    state["conv_in.weight"] = torch.cat([first, first.new_zeros(len(first), count, *first.shape[2:])], 1)
+    wider.load_state_dict(state)
+    return wider
+
+
+def shrink(masks: torch.Tensor, size: int) -> torch.Tensor:
+    """Masks at the latents' size, as the pipeline shrinks them (nearest pixel)."""
+    return F.interpolate(masks, size=(size, size))
+
+
+def train_inpaint(steps: int, batch: int, lr: float, device_name: str, compiled: bool = False) -> None:
+    """Train the base UNet on to fill masks; save it as ``unet_inpaint``.
+
+    Things are masked closely or loosely, things that a picture lacks are masked where they would stand
+    (so that a prompt that does not name them removes them), and the rest are boxes and strokes. Where an edit
+    changed the thing, the noise may carry a trace of what it was, as for the base model.
+    """
+    base = load_base(device_name)
+    torch.manual_seed(0)
+    device, noiser = base.device, base.noiser
+    scenes, edited = load_training_scenes(BUILD)[:PICTURES], load_edited(BUILD)[:PICTURES]
+    images = load_training_images(BUILD)
+    latents = encode_images(base.vae, device, BUILD / "latents.npy", images)[:PICTURES]
+    before = encode_images(base.vae, device, BUILD / "latents-before.npy", load_training_images(BUILD, "before"))
+    images = images[:PICTURES]
+    masks, names = load_masks(BUILD, scenes, edited)
+    # the pipeline's masked image: grey, which is 0 there, inside the mask
+    left = [
+        encode_images(
+            base.vae, device, BUILD / f"latents-masked-{k}.npy", np.where(masks[:, k, ..., None], 128, images)
+        )
+        for k in (0, 1)
+    ]
+    unet = load_part(UNet2DConditionModel, FOLDER) or with_more_inputs(base.unet, 1 + base.vae.config.latent_channels)
+    ready_to_train(unet, device)
+    quick_unet = torch.compile(unet) if compiled else unet  # the same weights
+
+    def loss_at(step: int) -> torch.Tensor:
+        rng = np.random.default_rng([4, step])
+        picks, kinds = rng.integers(len(latents), size=batch), (rng.random(batch) < 0.4).astype(int)
+        clean = latents[picks].to(device, torch.float32, memory_format=torch.channels_last)
+        noise = torch.from_numpy(rng.standard_normal(clean.shape, np.float32)).to(clean)
+        timesteps = torch.from_numpy(sample_timesteps(rng, batch)).to(device)
+        amounts = trace_amounts(rng, noiser.alphas_cumprod.to(device)[timesteps])
+        texts = []
+        for k, (i, kind) in enumerate(zip(picks, kinds, strict=True)):
+            shown = names[i] if kind == 0 else ""
+            if rng.random() < CAPTION_DROPOUT:
+                texts.append("")
+            elif shown:
+                texts.append(edit_caption(scenes[i], shown, rng))
+                if shown == edited[i]:
+                    noise[k] += amounts[k] * (before[i].to(clean) - clean[k])
+            else:
+                texts.append(caption(scenes[i], rng))
+        mask = shrink(torch.from_numpy(masks[picks, kinds][:, None]).to(clean), clean.shape[-1])
+        rest = torch.stack([left[kind][i].float() for i, kind in zip(picks, kinds, strict=True)]).to(clean)
+        noisy = noiser.add_noise(clean, noise, timesteps)
+        predicted = quick_unet(torch.cat([noisy, mask, rest], 1), timesteps, base.embed(texts)).sample
+        where = OUTSIDE + (1 - OUTSIDE) * mask
+        return velocity_loss(noiser, predicted, clean, noise, timesteps, where / where.mean((1, 2, 3), keepdim=True))
+
+    def sample(path: Path) -> None:
+        unet.eval()
+        pipe = base.pipeline(StableDiffusionInpaintPipeline, unet=unet)
+        pictures = [paint(scene).image for scene, _, _ in PREVIEW]
+        holes = [spread(thing_mask(scene, name), np.random.default_rng(0)) for scene, name, _ in PREVIEW]
+        made = pipe(
+            [prompt for _, _, prompt in PREVIEW],
+            image=[Image.fromarray(picture) for picture in pictures],
+            mask_image=[Image.fromarray(hole) for hole in holes],
+            num_inference_steps=30,
+            generator=[torch.Generator().manual_seed(0) for _ in PREVIEW],
+            height=SIZE,
+            width=SIZE,
+        ).images
+        rows = (pictures, [np.where(h[..., None], 128, p) for h, p in zip(holes, pictures, strict=True)], made)
+        Image.fromarray(np.vstack([np.hstack([np.asarray(p, np.uint8) for p in row]) for row in rows])).save(path)
+        unet.train()
+
+    ema = train("inpaint", unet, loss_at, steps=steps, lr=lr, device=device, sample=sample)
+    ema.copy_to(unet.parameters())
+    save_part("inpaint", unet, FOLDER)

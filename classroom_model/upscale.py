@@ -1,0 +1,142 @@
+"""Stage 7: upscaling ×4. A small UNet that draws the latents of a sharp picture, shown a coarse one of their size."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionUpscalePipeline, UNet2DConditionModel
+from PIL import Image
+from tqdm.auto import tqdm
+
+from .base import load_base, load_part, ready_to_train, save_part
+from .data import load_training_images, load_training_scenes, scene_at
+from .diffusion import CAPTION_DROPOUT, LATENT_SIZE, encode_images, velocity_loss
+from .loop import BUILD, WEIGHTS, train
+from .painter import paint
+from .scenes import FINE_PHRASES, SIZE, caption
+from .text import TEXT_WIDTH
+
+FOLDER = "unet_upscale"
+LARGE, LARGE_SIZE, CROPS = 1000, 512, 8  # paintings, their side in pixels, and the 128-pixel crops of each
+# StableDiffusionUpscalePipeline insists on this `scaling_factor`, so the latents are smaller here than elsewhere
+SCALING_FACTOR = 0.08333
+MOST_NOISE = 350  # the highest `noise_level`, as for Stable Diffusion's upscaler
+GENERAL_SHARE = 0.3  # of the captions are quality words only: what one types who upscales a tile
+
+
+def new_unet() -> UNet2DConditionModel:
+    """Without attention but in the middle: the coarse picture says where things are.
+
+    Its second condition is the noise level, embedded like the timestep.
+    """
+    return UNet2DConditionModel(
+        sample_size=LATENT_SIZE,
+        in_channels=4 + 3,
+        out_channels=4,
+        block_out_channels=(48, 64, 80),
+        down_block_types=("DownBlock2D",) * 3,
+        up_block_types=("UpBlock2D",) * 3,
+        layers_per_block=1,
+        cross_attention_dim=TEXT_WIDTH,
+        attention_head_dim=4,
+        norm_num_groups=16,
+        class_embed_type="timestep",
+    )
+
+
+def low_res_scheduler() -> DDPMScheduler:
+    """What roughens the coarse picture; the settings of Stable Diffusion's upscaler."""
+    return DDPMScheduler(beta_schedule="squaredcos_cap_v2")
+
+
+def coarse(images: np.ndarray) -> np.ndarray:
+    """``images`` at a quarter of their size, each pixel the mean of sixteen."""
+    size = images.shape[1] // 4
+    return np.stack([cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA) for image in images])
+
+
+def _crops(index: int) -> np.ndarray:
+    """Parts of training scene ``index`` painted large, as a clean photo."""
+    rng = np.random.default_rng([11, index])
+    image = paint(replace(scene_at(index), style="photo", flaws=(), palette=""), LARGE_SIZE).image
+    corners = rng.integers(0, LARGE_SIZE - SIZE + 1, (CROPS, 2))
+    return np.stack([image[y : y + SIZE, x : x + SIZE] for y, x in corners])
+
+
+def load_crops(folder: Path, workers: int | None = None) -> np.ndarray:
+    """Crops of large photos, (n, 128, 128, 3) uint8; kept in ``folder``."""
+    path = folder / "crops.npy"
+    if not path.exists() or len(np.load(path, mmap_mode="r")) != LARGE * CROPS:
+        with ProcessPoolExecutor(workers) as pool:
+            parts = list(tqdm(pool.map(_crops, range(LARGE), chunksize=10), total=LARGE, desc="large photos"))
+        np.save(path, np.concatenate(parts))
+    return np.load(path)
+
+
+def train_upscale(steps: int, batch: int, lr: float, device_name: str, compiled: bool = False) -> None:
+    """Train on pictures and their coarse versions, and on crops of larger photos; save it as ``unet_upscale``.
+
+    Half of each batch are crops, so that the model can upscale a picture tile by tile.
+    """
+    base = load_base(device_name)
+    torch.manual_seed(0)
+    device, noiser, roughener = base.device, base.noiser, low_res_scheduler()
+    scenes = load_training_scenes(BUILD)
+    pictures, crops = load_training_images(BUILD), load_crops(BUILD)
+    clean_ones = np.array([i for i, scene in enumerate(scenes) if not scene.flaws])
+    latents = encode_images(base.vae, device, BUILD / "latents.npy", pictures)
+    smaller = SCALING_FACTOR / base.vae.config.scaling_factor
+    crop_latents = encode_images(base.vae, device, BUILD / "latents-crops.npy", crops)
+    unet = ready_to_train(load_part(UNet2DConditionModel, FOLDER) or new_unet(), device)
+    quick_unet = torch.compile(unet) if compiled else unet  # the same weights
+
+    def loss_at(step: int) -> torch.Tensor:
+        rng = np.random.default_rng([6, step])
+        whole, parts = rng.choice(clean_ones, batch // 2), rng.integers(len(crops), size=batch - batch // 2)
+        clean = torch.cat([latents[whole].float(), crop_latents[parts].float()]) * smaller
+        clean = clean.to(device, torch.float32, memory_format=torch.channels_last)
+        small = torch.from_numpy(coarse(np.concatenate([pictures[whole], crops[parts]])))
+        small = (small.permute(0, 3, 1, 2) / 127.5 - 1).to(clean)
+        noise, rough = (torch.from_numpy(rng.standard_normal(t.shape, np.float32)).to(t) for t in (clean, small))
+        timesteps = torch.from_numpy(rng.integers(0, 1000, batch)).to(device)
+        levels = torch.from_numpy(np.round(MOST_NOISE * rng.random(batch) ** 2).astype(np.int64)).to(device)
+        texts = []
+        for i in [*whole, *[None] * len(parts)]:
+            kind = rng.random()
+            if kind < CAPTION_DROPOUT:
+                texts.append("")
+            elif i is None or kind < CAPTION_DROPOUT + GENERAL_SHARE:
+                texts.append(str(rng.choice(FINE_PHRASES)))
+            else:
+                texts.append(caption(scenes[i], rng))
+        noisy = torch.cat([noiser.add_noise(clean, noise, timesteps), roughener.add_noise(small, rough, levels)], 1)
+        predicted = quick_unet(noisy, timesteps, base.embed(texts), class_labels=levels).sample
+        return velocity_loss(noiser, predicted, clean, noise, timesteps)
+
+    def sample(path: Path) -> None:
+        unet.eval()
+        vae = AutoencoderKL.from_pretrained(WEIGHTS / "vae", torch_dtype=torch.float32, scaling_factor=SCALING_FACTOR)
+        parts = {"unet": unet, "vae": vae.to(device), "low_res_scheduler": roughener}
+        pipe = base.pipeline(StableDiffusionUpscalePipeline, **parts)
+        sharp = np.concatenate([np.stack([paint(scene_at(i, "held-out")).image for i in range(6)]), crops[:6]])
+        small = [Image.fromarray(image) for image in coarse(sharp)]
+        made = pipe(
+            ["high quality, detailed, sharp"] * len(small),
+            image=small,
+            num_inference_steps=20,
+            guidance_scale=1.5,
+            generator=[torch.Generator().manual_seed(0) for _ in small],
+        ).images
+        soft = [image.resize((SIZE, SIZE), Image.Resampling.BICUBIC) for image in small]
+        Image.fromarray(np.vstack([np.hstack([np.asarray(i) for i in row]) for row in (soft, made, sharp)])).save(path)
+        unet.train()
+
+    ema = train("upscale", unet, loss_at, steps=steps, lr=lr, device=device, sample=sample)
+    ema.copy_to(unet.parameters())
+    roughener.save_pretrained(WEIGHTS / "low_res_scheduler")
+    save_part("upscale", unet, FOLDER)

@@ -1,0 +1,136 @@
+"""How the inpainting, structure-control and upscaling weights are made from the base model's."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from classroom_model import base, control, data, diffusion, inpaint, loop, painter, scenes, upscale
+from img2img_helpers.models import CLASSROOM_FOLDER
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return base.load_base("cpu")
+
+
+def _inputs(parts, channels=4):
+    torch.manual_seed(0)
+    return torch.randn(2, channels, 32, 32), torch.tensor([100, 900]), parts.embed(["a red car", ""])
+
+
+@pytest.mark.parametrize(("subject", "name"), [(s, n) for s, things in inpaint.THINGS.items() for n in things])
+def test_a_thing_is_masked_where_it_is_or_would_be(subject, name):
+    scene = scenes.Scene(subject, foreground="trees", crown=False, layout=3)
+    mask = inpaint.thing_mask(scene, name)
+    assert 0.01 < mask.mean() < 0.4
+    for seed in range(20):
+        wider = inpaint.spread(mask, np.random.default_rng(seed))
+        assert wider[mask].mean() > 0.95
+        assert wider.mean() < 0.75
+
+
+def test_random_masks_are_of_all_sizes():
+    shares = [inpaint.random_mask(np.random.default_rng(seed)).mean() for seed in range(300)]
+    assert 0.05 < np.mean([share == 1 for share in shares]) < 0.15
+    assert min(shares) > 0
+    assert np.mean([share < 0.3 for share in shares]) > 0.4
+
+
+def test_a_mask_tells_what_the_caption_should_name():
+    crowned = scenes.Scene("portrait", crown=True, layout=3)
+    bare = scenes.Scene("portrait", crown=False, layout=3)
+    mask, shown, _ = inpaint.training_masks(crowned, "crown", 0)
+    assert shown == "crown"
+    assert mask[painter.paint(crowned).masks["crown"]].mean() > 0.95
+    mask, shown, _ = inpaint.training_masks(bare, "crown", 0)
+    assert shown == "", "there is no crown, so that the model learns to take it away"
+    assert mask[painter.paint(crowned).masks["crown"]].mean() > 0.95
+    assert inpaint.training_masks(scenes.Scene("crystals"), "style", 0)[1] == ""
+
+
+def test_a_unet_with_more_inputs_starts_as_the_base(parts):
+    wider = inpaint.with_more_inputs(parts.unet, 5).eval()
+    assert wider.config.in_channels == 9
+    noisy, timesteps, hidden = _inputs(parts)
+    extra = torch.randn(2, 5, 32, 32)
+    with torch.no_grad():
+        one = parts.unet(noisy, timesteps, hidden).sample
+        other = wider(torch.cat([noisy, extra], 1), timesteps, hidden).sample
+    assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_a_new_controlnet_changes_nothing_yet_but_sees_the_edges(parts):
+    new = control.new_controlnet(parts.unet).eval()
+    noisy, timesteps, hidden = _inputs(parts)
+    shown = torch.rand(2, 3, 128, 128)
+    down, middle = new(noisy, timesteps, hidden, shown, return_dict=False)
+    assert all((residual == 0).all() for residual in (*down, middle))
+    with torch.no_grad():
+        one = parts.unet(noisy, timesteps, hidden).sample
+        options = {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+        assert torch.equal(one, parts.unet(noisy, timesteps, hidden, **options).sample)
+    entrance = new.controlnet_cond_embedding
+    torch.nn.init.ones_(entrance.conv_out.weight)
+    assert entrance(shown).shape == (2, 64, 32, 32), "as large as the latents"
+
+
+def test_edges_outline_the_car():
+    scene = scenes.Scene("car", layout=3)
+    picture = painter.paint(scene)
+    found = control.edges(picture.image)
+    assert found.dtype == bool
+    assert 0.02 < found.mean() < 0.3
+    assert found[picture.masks["car"]].mean() > 1.5 * found[picture.masks["sky"]].mean()
+    shown = control.as_control(found)
+    assert shown.shape == (128, 128, 3)
+    assert set(np.unique(shown)) == {0, 255}
+
+
+def test_coarse_pixels_are_means():
+    image = np.random.default_rng(0).integers(0, 256, (1, 128, 128, 3)).astype(np.uint8)
+    small = upscale.coarse(image)
+    assert small.shape == (1, 32, 32, 3)
+    assert abs(int(small[0, 3, 5, 0]) - image[0, 12:16, 20:24, 0].mean()) <= 1
+
+
+def test_an_upscaler_honours_its_noise_level(parts):
+    torch.manual_seed(0)
+    unet = upscale.new_unet().eval()
+    noisy, timesteps, hidden = _inputs(parts, 7)
+    with torch.no_grad():
+        low, high = (unet(noisy, timesteps, hidden, class_labels=torch.full((2,), level)).sample for level in (0, 350))
+    assert low.shape == (2, 4, 32, 32)
+    assert not torch.allclose(low, high, atol=1e-4)
+
+
+def test_the_stages_train_on_a_handful_of_pictures(tmp_path, monkeypatch):
+    """The real stages, two steps each."""
+    monkeypatch.setattr(data, "SHARD", 8)
+    monkeypatch.setattr(upscale, "LARGE", 1)
+    monkeypatch.setattr(inpaint, "PICTURES", 12)
+    for module in (loop, base, diffusion, inpaint, control, upscale):
+        monkeypatch.setattr(module, "BUILD", tmp_path / "build", raising=False)
+        monkeypatch.setattr(module, "WEIGHTS", tmp_path / "weights", raising=False)
+    for part in ("vae", "unet", "text_encoder", "tokenizer", "scheduler"):
+        shutil.copytree(CLASSROOM_FOLDER / part, tmp_path / "weights" / part)
+    data.paint_training_set(tmp_path / "build", 16, 1)
+    for train, stage, folder in (
+        (inpaint.train_inpaint, "inpaint", inpaint.FOLDER),
+        (control.train_control, "control", control.FOLDER),
+        (upscale.train_upscale, "upscale", upscale.FOLDER),
+    ):
+        train(steps=2, batch=2, lr=1e-4, device_name="cpu")
+        folder = tmp_path / "weights" / folder
+        weights = load_file(folder / "diffusion_pytorch_model.safetensors")
+        assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
+        assert list((tmp_path / "build" / stage).glob("samples-*.png"))
+        assert not (tmp_path / "build" / stage / "state.pt").exists(), "a finished stage starts anew the next time"
+        assert not any(str(tmp_path) in p.read_text() for p in folder.rglob("*.json"))
+    assert len(np.load(tmp_path / "build" / "latents.npy")) == 16, "the inpainting stage uses some and keeps all"
+    upscale.train_upscale(steps=2, batch=2, lr=1e-4, device_name="cpu")
+    again = load_file(folder / "diffusion_pytorch_model.safetensors")
+    near = [torch.allclose(weights[k].float(), again[k].float(), atol=0.01) for k in weights]
+    assert all(near), "a second run goes on from the weights of the first"
