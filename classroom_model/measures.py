@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-from PIL import Image
-from skimage.metrics import structural_similarity
+
+from img2img_helpers import structure_similarity
 
 from .data import scene_at
 from .painter import paint
@@ -111,11 +111,7 @@ def is_blue(image: np.ndarray, where: np.ndarray) -> bool:
 
 def outside_similarity(image: np.ndarray, other: np.ndarray, mask: np.ndarray) -> float:
     """``structure_similarity`` of what lies 3 pixels or more outside ``mask``."""
-    inside = cv2.dilate(mask.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
-    one, two = (np.asarray(Image.fromarray(picture).convert("L")) for picture in (image, other))
-    two = np.where(inside, one, two)  # else SSIM's window would look inside from 5 pixels away
-    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
-    return float(structural_similarity(one, two, full=True, **options)[1][~inside].mean())
+    return structure_similarity(image, other, where=cv2.dilate(mask.astype(np.uint8), np.ones((7, 7), np.uint8)) == 0)
 
 
 def layout(image: np.ndarray) -> np.ndarray:

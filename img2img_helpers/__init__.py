@@ -25,6 +25,8 @@ _HOME = {
     "plan_steps": "strength",
     "EditPass": "recipes",
     "Recipe": "recipes",
+    "color_distance": "measure",
+    "match_colors": "measure",
     "structure_similarity": "measure",
     "plot_noise_levels": "plots",
     "plot_preservation": "plots",
