@@ -21,6 +21,8 @@ _HOME = {
     "load_image": "images",
     "prepare_image": "images",
     "upscale_tiles": "tiles",
+    "edit_grid": "sweep",
+    "strength_sweep": "sweep",
     "StepPlan": "strength",
     "plan_steps": "strength",
     "EditPass": "recipes",

@@ -51,6 +51,7 @@ def test_nothing_imports_upwards():
         "tiles",
         "measure",
         "strength",
+        "sweep",
         "recipes",
         "plots",
         "exercises",
