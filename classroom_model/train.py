@@ -3,7 +3,7 @@
     python -m classroom_model.train paint      draw the training pictures
     python -m classroom_model.train vae        train the autoencoder
     python -m classroom_model.train text       make the tokenizer, teach the text encoder to read captions
-    python -m classroom_model.train diffusion  encode the pictures, train UNet and text encoder together
+    python -m classroom_model.train diffusion  encode the pictures, train the UNet
     python -m classroom_model.train inpaint    from the base UNet, one that fills masks
     python -m classroom_model.train control    a ControlNet for edges
     python -m classroom_model.train upscale    a small UNet that makes pictures four times as large
