@@ -45,6 +45,7 @@ def test_nothing_imports_upwards():
     order = [
         "__init__",
         "models",
+        "prefetch",
         "vocabulary",
         "pipelines",
         "images",

@@ -1,0 +1,153 @@
+"""Download what load_pipeline will ask for, before class.
+
+    python -m img2img_helpers.prefetch --dry-run              what would be downloaded, and how much
+    python -m img2img_helpers.prefetch                        Stable Diffusion 1.5, for img2img
+    python -m img2img_helpers.prefetch --tasks inpaint controlnet
+
+Files that are here already are not fetched again, and an interrupted download goes on where it stopped. The
+classroom model needs none of this: it is part of the package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .models import MODELS, TASKS
+
+SPARE = 2 * 10**9  # bytes that should stay free on the disk
+
+
+@dataclass(frozen=True)
+class Download:
+    """The files of one hub model that ``load_pipeline`` reads.
+
+    Attributes:
+        model_id: on the hub.
+        files: path in the repository → bytes.
+        missing: those of ``files`` that are not on this computer yet.
+    """
+
+    model_id: str
+    files: dict[str, int]
+    missing: tuple[str, ...]
+
+    @property
+    def bytes_missing(self) -> int:
+        return sum(self.files[name] for name in self.missing)
+
+
+def wanted_files(listing: dict[str, int]) -> dict[str, int]:
+    """Of a repository's files (path → bytes) those that ``load_pipeline`` reads.
+
+    Configuration and vocabulary, and of every part the safetensors weights, in half precision where there are
+    such. Checkpoints for other programs, which lie at the top, are left out unless the repository is a single
+    part itself, as a ControlNet's is.
+    """
+    whole_pipeline = "model_index.json" in listing
+    weights = [name for name in listing if name.endswith(".safetensors")]
+    if whole_pipeline:
+        weights = [name for name in weights if "/" in name]
+    chosen = []
+    for folder in sorted({name.rpartition("/")[0] for name in weights}):
+        here = [name for name in weights if name.rpartition("/")[0] == folder]
+        diffusers_names = [n for n in here if n.rpartition("/")[2].startswith(("model.", "diffusion_pytorch_model."))]
+        half = [name for name in diffusers_names if ".fp16." in name]
+        plain = [name for name in diffusers_names if name.count(".") == 1]
+        chosen += half or plain
+    texts = [n for n in listing if n.endswith((".json", ".txt")) and not n.startswith(".") and "non_ema" not in n]
+    return {name: listing[name] for name in sorted([*chosen, *texts])}
+
+
+def find_download(ids: Iterable[str]) -> Download:
+    """Ask the hub for the first of ``ids`` that it has.
+
+    Raises:
+        OSError: if none can be had; says why.
+    """
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    last: Exception | None = None
+    for model_id in ids:
+        try:
+            found = HfApi().model_info(model_id, files_metadata=True, timeout=20).siblings
+        except Exception as error:  # the hub's clients raise their transport library's own errors
+            last = error
+            continue
+        files = wanted_files({file.rfilename: file.size or 0 for file in found})
+        here = {name for name in files if isinstance(try_to_load_from_cache(model_id, name), str)}
+        return Download(model_id, files, tuple(name for name in files if name not in here))
+    reason = str(last).strip().splitlines()[0].rstrip(".") if last else "there are no ids"
+    raise OSError(f"None of {', '.join(ids)} could be found: {reason}; check the internet connection.")
+
+
+def fetch(download: Download) -> None:
+    """Download what is missing, with the hub's progress bars."""
+    from huggingface_hub import snapshot_download
+
+    snapshot_download(download.model_id, allow_patterns=list(download.files))
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"
+
+
+def _groups(card, tasks: list[str]) -> dict[tuple[str, ...], list[str]]:
+    """The ids to fetch, and the tasks that need them."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for task in tasks:
+        groups.setdefault(card.ids[task], []).append(task)
+        if task == "controlnet":
+            groups.setdefault(card.controlnet_ids, []).append(task)
+    return groups
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns 0 if all is there in the end."""
+    from huggingface_hub import constants
+
+    hub_models = [name for name, card in MODELS.items() if not Path(card.ids["img2img"][0]).is_dir()]
+    parser = argparse.ArgumentParser(prog="python -m img2img_helpers.prefetch", description=__doc__.split("\n")[0])
+    parser.add_argument("--model", choices=hub_models, default=hub_models[0])
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=["img2img"], metavar="TASK", help=", ".join(TASKS))
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be downloaded")
+    args = parser.parse_args(arguments)
+
+    failed, found = False, []
+    for ids, tasks in _groups(MODELS[args.model], args.tasks).items():
+        try:
+            found.append(find_download(ids))
+        except OSError as error:
+            print(error)
+            failed = True
+            continue
+        total, missing = sum(found[-1].files.values()), found[-1].bytes_missing
+        state = "is here already" if not missing else f"{_size(missing)} to download"
+        print(f"{found[-1].model_id}, for {' and '.join(tasks)}: {_size(total)}, {state}")
+    needed = sum(download.bytes_missing for download in found)
+    cache = Path(constants.HF_HUB_CACHE)
+    free = shutil.disk_usage(next(folder for folder in (cache, *cache.parents) if folder.exists())).free
+    print(f"To download: {_size(needed)}. Free on the disk: {_size(free)}.")
+    if args.dry_run:
+        return int(failed)
+    if needed + SPARE > free:
+        print(f"That is not enough room; free {_size(needed + SPARE - free)} and run this again.")
+        return 1
+    for download in found:
+        if download.missing:
+            try:
+                fetch(download)
+            except Exception as error:  # as above
+                reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+                print(f"{download.model_id} broke off ({reason}); run this again and it goes on from there.")
+                failed = True
+    print("Something is missing." if failed else "All is here: load_pipeline needs no internet now.")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
