@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from .images import load_image
-from .measure import structure_similarity
+from .measure import as_mask, color_distance, structure_similarity
 
-# What check_edit can measure, and what raises the number.
+# What check_edit can measure: how it is called, and what raises and lowers the number.
 _MEASURES = {
     "structure": ("structure kept", "less strength", "more strength"),
     "brightness": ("brightness", "a brighter light in the prompt", "a darker light in the prompt, or more strength"),
     "saturation": ("colour saturation", "a more colourful style", "a style without colour, or more strength"),
+    "color": ("colour distance", "more strength or guidance", "less strength, or match_colors afterwards"),
+    "hue": ("hue", "another colour in the prompt", "another colour in the prompt"),
 }
 
 
@@ -55,17 +57,31 @@ def check_prediction(answer, measured, *, tolerance: float = 0.0, hint: str = ""
     return Feedback(False, f"{answer:g} is too {'high' if answer > measured else 'low'}. {hint}".strip())
 
 
-def check_edit(result, original, **ranges: tuple[float, float]) -> Feedback:
+def check_edit(result, original, mask=None, **ranges: tuple[float, float]) -> Feedback:
     """Measure an edit against targets.
 
     Args:
         result: your edit; ``...`` if you have none yet.
         original: the image that was edited.
-        ranges: lowest and highest value allowed of ``structure`` (SSIM against the original, 0 to
-            1), ``brightness`` (mean grey, 0 to 1) or ``saturation`` (mean HSV saturation, 0 to 1).
+        mask: white where the object is. Every measure can then also be taken of a part of the picture, as
+            ``structure_inside`` or ``structure_outside``.
+        ranges: lowest and highest value allowed of ``structure`` (SSIM against the original, 0 to 1),
+            ``brightness`` (mean grey, 0 to 1), ``saturation`` (mean HSV saturation, 0 to 1), ``color``
+            (CIEDE2000 distance from the original, 0 to 100) or ``hue`` (of the coloured pixels, the middle one
+            on the circle from 0 red over 120 green and 240 blue to 360).
+
+    Raises:
+        ValueError: for something that cannot be measured, or a part without a ``mask``.
     """
-    if unknown := set(ranges) - set(_MEASURES):
-        raise ValueError(f"check_edit cannot measure {', '.join(unknown)}; it measures {', '.join(_MEASURES)}.")
+    parts = {name: name.partition("_")[::2] for name in ranges}
+    for name, (measure, part) in parts.items():
+        if measure not in _MEASURES or part not in ("", "inside", "outside"):
+            raise ValueError(
+                f"check_edit cannot measure {name}; it measures {', '.join(_MEASURES)}, "
+                f"each also as …_inside and …_outside a mask."
+            )
+        if part and mask is None:
+            raise ValueError(f"check_edit needs a mask to measure {name}; give it mask=….")
     if result is ... or result is None:
         return Feedback(False, "There is no edit yet: replace the three dots, then run this cell again.")
     result, original = load_image(result), load_image(original)
@@ -75,22 +91,51 @@ def check_edit(result, original, **ranges: tuple[float, float]) -> Feedback:
             f"The edit is {result.width}×{result.height} pixels, the original {original.width}×{original.height}; "
             f"give the original's size back.",
         )
-    hsv = np.asarray(result.convert("HSV"), float) / 255
-    measured = {
-        "structure": structure_similarity(original, result),
-        "brightness": float(np.asarray(result.convert("L"), float).mean() / 255),
-        "saturation": float(hsv[..., 1].mean()),
-    }
     told = []
     for name, (low, high) in ranges.items():
-        label, more, less = _MEASURES[name]
-        value = round(measured[name], 2)  # compare what the message shows
+        measure, part = parts[name]
+        label, more, less = _MEASURES[measure]
+        label += f" {part} the mask" if part else ""
+        where = None if not part else _part(mask, original.size, part)
+        digits = 0 if measure == "hue" else 2
+        value = round(_measured(measure, result, original, where), digits)  # compare what the message shows
+        if np.isnan(value):
+            return Feedback(False, f"Not yet: there is no colour of which to tell the {label}. Try more strength.")
         if value < low:
-            return Feedback(False, f"Not yet: {label} is {value:.2f}, it should be at least {low:.2f}. Try {more}.")
+            return Feedback(
+                False, f"Not yet: {label} is {value:.{digits}f}, it should be at least {low:.{digits}f}. Try {more}."
+            )
         if value > high:
-            return Feedback(False, f"Not yet: {label} is {value:.2f}, it should be at most {high:.2f}. Try {less}.")
-        told.append(f"{label} {value:.2f}")
+            return Feedback(
+                False, f"Not yet: {label} is {value:.{digits}f}, it should be at most {high:.{digits}f}. Try {less}."
+            )
+        told.append(f"{label} {value:.{digits}f}")
     return Feedback(True, "Done: " + ", ".join(told) + ".")
+
+
+def _part(mask, size: tuple[int, int], part: str) -> np.ndarray:
+    inside = as_mask(mask, size)
+    return inside if part == "inside" else ~inside
+
+
+def _measured(measure: str, result, original, where: np.ndarray | None) -> float:
+    if measure == "structure":
+        return structure_similarity(original, result, where=where)
+    if measure == "color":
+        return color_distance(original, result, where=where)
+    everywhere = np.ones((result.height, result.width), bool) if where is None else where
+    if measure == "brightness":
+        return float(np.asarray(result.convert("L"), float)[everywhere].mean() / 255)
+    hue, saturation, value = np.moveaxis(np.asarray(result.convert("HSV"), float)[everywhere] / 255, -1, 0)
+    if measure == "saturation":
+        return float(saturation.mean())
+    around = hue[(saturation > 0.3) & (value > 0.15)] * 2 * np.pi
+    if len(around) < 0.1 * len(hue):
+        return float("nan")
+    # the middle one of a circle: turn it so that the mean is opposite to where it is cut
+    mean = np.angle(np.exp(1j * around).mean())
+    middle = mean + np.median(np.angle(np.exp(1j * (around - mean))))
+    return float(np.degrees(middle) % 360)
 
 
 def check_same_image(mine, reference, *, tolerance: float = 1e-4, hint: str = "") -> Feedback:

@@ -34,7 +34,7 @@ def structure_similarity(image, other, where=None) -> float:
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
     if where is None:
         return float(structural_similarity(one, two, **options))
-    here = _as_mask(where, image.size)
+    here = as_mask(where, image.size)
     _, local = structural_similarity(one, np.where(here, two, one), full=True, **options)
     return float(local[here].mean())
 
@@ -56,7 +56,7 @@ def color_distance(image, other, where=None) -> float:
 
     image, other = _same_size(image, other)
     apart = deltaE_ciede2000(rgb2lab(np.asarray(image)), rgb2lab(np.asarray(other)))
-    return float(apart.mean() if where is None else apart[_as_mask(where, image.size)].mean())
+    return float(apart.mean() if where is None else apart[as_mask(where, image.size)].mean())
 
 
 def match_colors(image, reference, where=None) -> Image.Image:
@@ -77,7 +77,7 @@ def match_colors(image, reference, where=None) -> Image.Image:
     from skimage.exposure import match_histograms
 
     image, reference = np.asarray(load_image(image)), np.asarray(load_image(reference))
-    here = np.ones(image.shape[:2], bool) if where is None else _as_mask(where, image.shape[1::-1])
+    here = np.ones(image.shape[:2], bool) if where is None else as_mask(where, image.shape[1::-1])
     source = reference[here] if reference.shape == image.shape else reference.reshape(-1, 3)
     out = image.copy()
     out[here] = np.round(match_histograms(image[here][:, None], source[:, None], channel_axis=-1)[:, 0])
@@ -89,7 +89,7 @@ def _same_size(image, other) -> tuple[Image.Image, Image.Image]:
     return image, other if other.size == image.size else other.resize(image.size, Image.Resampling.LANCZOS)
 
 
-def _as_mask(where, size: tuple[int, int]) -> np.ndarray:
+def as_mask(where, size: tuple[int, int]) -> np.ndarray:
     """(height, width) bool, true in at least one place."""
     mask = load_image(where).convert("L")
     here = np.asarray(mask if mask.size == size else mask.resize(size, Image.Resampling.NEAREST)) > 127

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image, ImageFilter
 
-from img2img_helpers import check_edit, check_prediction, check_same_image, example_image
+from img2img_helpers import check_edit, check_prediction, check_same_image, example_image, example_mask
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,33 @@ def test_edit_of_another_size_or_none(car):
     assert "64×64 pixels, the original 128×128" in check_edit(car.resize((64, 64)), car).message
     with pytest.raises(ValueError, match="cannot measure sharpness; it measures structure"):
         check_edit(car, car, sharpness=(0, 1))
+    with pytest.raises(ValueError, match="needs a mask to measure color_inside"):
+        check_edit(car, car, color_inside=(0, 1))
+    with pytest.raises(ValueError, match="cannot measure color_above"):
+        check_edit(car, car, car, color_above=(0, 1))
+
+
+def test_inside_and_outside_a_mask(car):
+    mask = example_mask("car").resize((128, 128))
+    inside = np.asarray(mask.convert("L")) > 127
+    pixels = np.asarray(car).copy()
+    pixels[inside] = pixels[inside][:, [2, 1, 0]]  # red to blue
+    blue = Image.fromarray(pixels)
+    assert check_edit(blue, car, mask, hue_inside=(195, 250), structure_outside=(1, 1), color_outside=(0, 0))
+    assert check_edit(car, car, mask, hue_inside=(350, 360)) or check_edit(car, car, mask, hue_inside=(0, 15))
+    still_red = check_edit(car, car, mask, hue_inside=(195, 250))
+    assert not still_red
+    assert "hue inside the mask is" in still_red.message
+    assert "another colour in the prompt" in still_red.message
+    everywhere = Image.fromarray(np.asarray(blue) // 2)
+    spoilt = check_edit(everywhere, car, mask, hue_inside=(195, 250), color_outside=(0, 5))
+    assert not spoilt
+    assert "colour distance outside the mask is" in spoilt.message
+    assert "less strength" in spoilt.message
+    grey = check_edit(car.convert("L"), car, mask, hue_inside=(195, 250))
+    assert not grey
+    assert "no colour" in grey.message
+    assert not check_edit(car, car, mask, color_inside=(20, 100))
 
 
 def test_same_image():
