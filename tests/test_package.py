@@ -121,3 +121,22 @@ def test_make_explains_a_missing_and_an_old_python(tmp_path):
         assert made.returncode != 0
         assert told in made.stdout
         assert "install Python 3.10 or newer" in made.stdout
+
+
+GLOSSARY_ARGUMENTS = {  # arguments of the pipelines' calls and entries of their configurations
+    *("control_image", "controlnet_conditioning_scale", "guidance_scale", "mask_image", "negative_prompt"),
+    *("noise_level", "num_inference_steps", "scaling_factor"),
+}
+
+
+def test_the_glossary_names_things_that_exist_in_order():
+    import diffusers
+    import transformers
+
+    text = (ROOT / "book" / "glossary.md").read_text()
+    terms = re.findall(r"^## (.+)$", text, re.M)
+    assert terms == sorted(terms, key=str.lower)
+    assert len(terms) > 30
+    for name in re.findall(r"`([A-Z]\w+|[a-z]+_[a-z_]+)[`(]", text):
+        homes = (img2img_helpers, diffusers, transformers)
+        assert any(hasattr(home, name) for home in homes) or name in GLOSSARY_ARGUMENTS, name
