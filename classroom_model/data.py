@@ -50,10 +50,11 @@ def before_edit(scene: Scene, index: int) -> tuple[Scene, str]:
     return replace(scene, **{name: value.item() if isinstance(value, np.generic) else value}), name
 
 
-def _save(path: Path, array: np.ndarray) -> None:
+def save_whole(path: Path, array: np.ndarray) -> None:
+    """Save ``array`` so that ``path`` is there whole or not at all, whenever the program is stopped."""
     part = path.with_name(path.stem + ".part.npy")
     np.save(part, array)
-    part.rename(path)  # a shard is there whole or not at all
+    part.rename(path)
 
 
 def _paint_shard(job: tuple[Path, int]) -> None:
@@ -64,8 +65,8 @@ def _paint_shard(job: tuple[Path, int]) -> None:
     edits = [before_edit(scene, i) for i, scene in zip(indices, scenes, strict=True)]
     fields = [asdict(scene) | {"edited": name} for scene, (_, name) in zip(scenes, edits, strict=True)]
     (folder / f"scenes-{shard:03d}.json").write_text(json.dumps(fields))
-    _save(folder / f"before-{shard:03d}.npy", np.stack([paint(scene).image for scene, _ in edits]))
-    _save(folder / f"images-{shard:03d}.npy", np.stack([paint(scene).image for scene in scenes]))
+    save_whole(folder / f"before-{shard:03d}.npy", np.stack([paint(scene).image for scene, _ in edits]))
+    save_whole(folder / f"images-{shard:03d}.npy", np.stack([paint(scene).image for scene in scenes]))
 
 
 def paint_training_set(folder: Path, count: int, workers: int) -> None:
@@ -74,8 +75,10 @@ def paint_training_set(folder: Path, count: int, workers: int) -> None:
     shards = range(-(-count // SHARD))
     todo = [(folder, s) for s in shards if not (folder / f"images-{s:03d}.npy").exists()]
     if todo:
-        for file in folder.glob("latents*.npy"):
-            file.unlink()  # they would be those of other pictures
+        # what was made of the pictures would be that of other ones
+        for file in (*folder.glob("*.np[yz]"), *folder.glob("classifier.safetensors")):
+            if not file.stem[-3:].isdecimal():
+                file.unlink()
     with ProcessPoolExecutor(workers) as pool:
         for _ in tqdm(pool.map(_paint_shard, todo), total=len(todo), desc="painting", unit="k"):
             pass

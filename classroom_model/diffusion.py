@@ -14,7 +14,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from .data import load_edited, load_training_images, load_training_scenes
+from .data import load_edited, load_training_images, load_training_scenes, save_whole
 from .loop import BUILD, WEIGHTS, pick_device, publish, train
 from .painter import paint
 from .scenes import SIZE, SUBJECTS, Scene, caption, edit_caption
@@ -151,7 +151,7 @@ def encode_images(vae: AutoencoderKL, device: torch.device, path: Path, images: 
                 with torch.autocast(device.type, torch.bfloat16):
                     mode = vae.encode(pixels).latent_dist.mode()
                 parts.append((mode.float() * vae.config.scaling_factor).half().cpu())
-        np.save(path, torch.cat(parts).numpy())
+        save_whole(path, torch.cat(parts).numpy())
     return torch.from_numpy(np.load(path))
 
 

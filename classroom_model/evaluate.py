@@ -4,7 +4,7 @@
     python -m classroom_model.evaluate --quick   a tenth of the pictures; leaves README.md alone
 
 Writes the table in ``classroom_model/README.md`` and two sheets in ``classroom_model/pictures/``; with
-``--quick`` all three go to ``classroom_model/build/quick/``. Everything is drawn by the pipelines that
+``--quick`` all three go to ``classroom_model/build/quick/``, with ``--weights FOLDER`` to ``build/other/``. Everything is drawn by the pipelines that
 ``load_pipeline`` gives a learner, with the lessons' settings; ``classifier.py`` is the judge.
 """
 
@@ -249,7 +249,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the pictures; leaves README.md alone")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="an SD-format folder; default: the package's")
     args = parser.parse_args()
-    home = BUILD / "quick" if args.quick else FOLDER
+    ours = args.weights.resolve() == WEIGHTS.resolve()
+    home = BUILD / "quick" if args.quick else FOLDER if ours else BUILD / "other"
     (home / "pictures").mkdir(parents=True, exist_ok=True)
     bench, rows = Bench(args.weights, args.quick), []
     sections = [judge_rows, vae_rows, text_rows, strength_rows, car_rows, transfer_rows, wording_rows, cost_rows]

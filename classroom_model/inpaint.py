@@ -86,7 +86,7 @@ def training_masks(scene: Scene, edited: str, index: int) -> tuple[np.ndarray, s
     """For training picture ``index`` the mask of a thing, the attribute it shows ("" for none), and a random mask."""
     rng = np.random.default_rng([10, index])
     things = THINGS.get(scene.subject, {})
-    if not things:
+    if not things or "distorted" in scene.flaws:  # which bends things out of their masks
         return random_mask(rng), "", random_mask(rng)
     name = edited if edited in things else str(rng.choice(list(things)))
     there = scene.crown if name == "crown" else scene.colored
@@ -104,8 +104,12 @@ def load_masks(folder: Path, scenes: list[Scene], edited: list[str], workers: in
         jobs = [(scene, name, i) for i, (scene, name) in enumerate(zip(scenes, edited, strict=True))]
         with ProcessPoolExecutor(workers) as pool:
             found = list(tqdm(pool.map(_masks_of, jobs, chunksize=50), total=len(jobs), desc="masks"))
+        for file in folder.glob("latents-masked-*.npy"):
+            file.unlink()  # they would be those of other masks
         packed = np.packbits([[thing, other] for thing, _, other in found], axis=-1)
-        np.savez(path, masks=packed, names=np.array([name for _, name, _ in found]))
+        part = path.with_suffix(".part.npz")
+        np.savez(part, masks=packed, names=np.array([name for _, name, _ in found]))
+        part.rename(path)
     stored = np.load(path)
     return np.unpackbits(stored["masks"], axis=-1).astype(bool), stored["names"].tolist()
 

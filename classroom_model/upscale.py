@@ -14,7 +14,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from .base import load_base, load_part, ready_to_train, save_part
-from .data import load_training_images, load_training_scenes, scene_at
+from .data import load_training_images, load_training_scenes, save_whole, scene_at
 from .diffusion import CAPTION_DROPOUT, LATENT_SIZE, encode_images, velocity_loss
 from .loop import BUILD, WEIGHTS, train
 from .painter import paint
@@ -26,7 +26,7 @@ LARGE, LARGE_SIZE, CROPS = 1000, 512, 8  # paintings, their side in pixels, and 
 # StableDiffusionUpscalePipeline insists on this `scaling_factor`, so the latents are smaller here than elsewhere
 SCALING_FACTOR = 0.08333
 MOST_NOISE = 350  # the highest `noise_level`, as for Stable Diffusion's upscaler
-GENERAL_SHARE = 0.3  # of the captions are quality words only: what one types who upscales a tile
+GENERAL_SHARE = 0.3  # of whole pictures' captions, and all of crops', are quality words only, as for a tile
 
 
 def new_unet() -> UNet2DConditionModel:
@@ -74,7 +74,7 @@ def load_crops(folder: Path, workers: int | None = None) -> np.ndarray:
     if not path.exists() or len(np.load(path, mmap_mode="r")) != LARGE * CROPS:
         with ProcessPoolExecutor(workers) as pool:
             parts = list(tqdm(pool.map(_crops, range(LARGE), chunksize=10), total=LARGE, desc="large photos"))
-        np.save(path, np.concatenate(parts))
+        save_whole(path, np.concatenate(parts))
     return np.load(path)
 
 

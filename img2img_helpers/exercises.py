@@ -68,11 +68,13 @@ def check_edit(result, original, mask=None, **ranges: tuple[float, float]) -> Fe
         ranges: lowest and highest value allowed of ``structure`` (SSIM against the original, 0 to 1),
             ``brightness`` (mean grey, 0 to 1), ``saturation`` (mean HSV saturation, 0 to 1), ``color``
             (CIEDE2000 distance from the original, 0 to 100) or ``hue`` (of the coloured pixels, the middle one
-            on the circle from 0 red over 120 green and 240 blue to 360).
+            on the circle from 0 red over 120 green and 240 blue to 360; reds are ``(340, 20)``).
 
     Raises:
-        ValueError: for something that cannot be measured, or a part without a ``mask``.
+        ValueError: for something that cannot be measured, nothing to measure, or a part without a ``mask``.
     """
+    if not ranges:
+        raise ValueError("check_edit needs something to measure, for instance structure=(0.5, 1).")
     parts = {name: name.partition("_")[::2] for name in ranges}
     for name, (measure, part) in parts.items():
         if measure not in _MEASURES or part not in ("", "inside", "outside"):
@@ -101,6 +103,9 @@ def check_edit(result, original, mask=None, **ranges: tuple[float, float]) -> Fe
         value = round(_measured(measure, result, original, where), digits)  # compare what the message shows
         if np.isnan(value):
             return Feedback(False, f"Not yet: there is no colour of which to tell the {label}. Try more strength.")
+        if measure == "hue" and low > high and not high < value < low:
+            told.append(f"{label} {value:.0f}")
+            continue
         if value < low:
             return Feedback(
                 False, f"Not yet: {label} is {value:.{digits}f}, it should be at least {low:.{digits}f}. Try {more}."
@@ -115,6 +120,8 @@ def check_edit(result, original, mask=None, **ranges: tuple[float, float]) -> Fe
 
 def _part(mask, size: tuple[int, int], part: str) -> np.ndarray:
     inside = as_mask(mask, size)
+    if part == "outside" and inside.all():
+        raise ValueError("The mask is white everywhere, so there is nothing outside it to measure.")
     return inside if part == "inside" else ~inside
 
 

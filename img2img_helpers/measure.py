@@ -17,8 +17,8 @@ def structure_similarity(image, other, where=None) -> float:
     Args:
         image, other: anything :func:`~img2img_helpers.load_image` takes. If their sizes differ,
             ``other`` is resized to ``image``'s.
-        where: a mask, white where to measure; a bool array of ``image``'s height and width will do. The
-            window never looks out of it.
+        where: a mask, white where to measure; a bool array of ``image``'s height and width will do. What
+            lies outside counts as unchanged, so use it for areas that are wide against the window.
 
     Raises:
         ValueError: if ``image`` is smaller than the window, 11×11 pixels, or ``where`` is black everywhere.

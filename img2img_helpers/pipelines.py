@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 import urllib.error
@@ -131,11 +132,15 @@ def _card_for(model: str) -> ModelCard:
             f"There is no model {model!r}; choose {_listed(MODELS)}, a hub id such as "
             f"'{MODELS['sd15'].ids['img2img'][0]}', or a folder that exists."
         )
-    sd15 = MODELS["sd15"]
+    sd15, tasks = MODELS["sd15"], list(TASKS)
+    if Path(model).is_dir() and not (Path(model) / "unet_upscale").is_dir():
+        parts = json.loads((Path(model) / "model_index.json").read_text())
+        if "low_res_scheduler" not in parts:
+            tasks.remove("upscale")
     return ModelCard(
         name=model,
         title=model,
-        ids=dict.fromkeys(TASKS, (model,)),
+        ids=dict.fromkeys(tasks, (model,)),
         controlnet_ids=(str(own),) if (own := Path(model) / "controlnet").is_dir() else sd15.controlnet_ids,
         licence="see the model's page",
         download_gb=0.0,
@@ -159,7 +164,10 @@ def _load_first(card: ModelCard, task: str, dtype: torch.dtype) -> DiffusionPipe
         "controlnet": diffusers.AutoPipelineForImage2Image,
     }[task]
     with _quiet():
-        parts = _task_parts(card, task, dtype)
+        try:
+            parts = _task_parts(card, task, dtype)
+        except OSError as error:  # the folder is incomplete
+            raise _not_loaded(card, task, card.ids[task], error) from error
         if task == "controlnet":
             parts["controlnet"] = _first_of(card, task, diffusers.ControlNetModel, card.controlnet_ids, dtype)
         return _first_of(card, task, cls, card.ids[task], dtype, **parts)
@@ -187,14 +195,19 @@ def _first_of(card: ModelCard, task: str, cls, ids: tuple[str, ...], dtype: torc
             return _from_pretrained(cls, model_id, dtype, card, **parts)
         except OSError as error:  # not found, no connection, a file is missing
             last = error
-    reason = str(last).strip().splitlines()[0].rstrip(".")
+    raise _not_loaded(card, task, ids, last) from last
+
+
+def _not_loaded(card: ModelCard, task: str, ids: tuple[str, ...], error: OSError) -> OSError:
+    """One sentence that says what was tried, what happened and what to do."""
+    reason = str(error).strip().splitlines()[0].rstrip(".")
     if Path(ids[-1]).is_dir():
         advice = "the folder must be complete and hold .safetensors weights"
     else:
         advice = "check the internet connection and the id"
         if task in MODELS["classroom"].ids:
             advice += ", or use model='classroom', which needs neither"
-    raise OSError(f"{card.title} could not be loaded (tried {_listed(ids)}): {reason}; {advice}.") from last
+    return OSError(f"{card.title} could not be loaded (tried {_listed(ids)}): {reason}; {advice}.")
 
 
 def _from_pretrained(cls, model_id: str, dtype: torch.dtype, card: ModelCard, **parts):

@@ -79,6 +79,9 @@ def find_download(ids: Iterable[str]) -> Download:
             last = error
             continue
         files = wanted_files({file.rfilename: file.size or 0 for file in found})
+        if not any(name.endswith(".safetensors") for name in files):
+            last = ValueError(f"{model_id} holds no safetensors weights")
+            continue
         here = {name for name in files if isinstance(try_to_load_from_cache(model_id, name), str)}
         return Download(model_id, files, tuple(name for name in files if name not in here))
     reason = str(last).strip().splitlines()[0].rstrip(".") if last else "there are no ids"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import platform
 from collections.abc import Mapping
@@ -17,14 +16,15 @@ from PIL import Image, PngImagePlugin
 
 from .images import load_image
 from .strength import plan_steps
+from .sweep import decode
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
 CHAINS = ("pixels", "latents")
 PNG_KEY = "img2img_recipe"  # the text chunk of a PNG that carries a recipe
-MAX_BYTES = 200_000  # of a recipe file; a hundred passes are a tenth of that
 MAX_PASSES = 100
+MAX_BYTES = 3_000_000  # of a recipe file: as many passes with the longest prompts are less, whatever the alphabet
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class EditPass:
         value = getattr(self, name)
         value = value.item() if type(value).__module__ == "numpy" else value
         right = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
-        if not right or not math.isfinite(value) or not low <= value <= high:
+        if not right or not low <= value <= high:  # nan is neither
             word = "a whole number" if kind is int else "a number"
             raise ValueError(f"{name} must be {word} from {low} to {high}, not {_short(value)}; {advice}.")
         object.__setattr__(self, name, kind(value))
@@ -137,10 +137,10 @@ class Recipe:
             except ValueError as error:
                 raise ValueError(f"Pass {number}: {error}") from error
         here = _made_with(pipe, image)
+        store = _Store(Recipe(self.passes, self.chain, here), Path(folder)) if folder is not None else None
         for line in self.differences(here):
             print(line)
         self.made_with = here
-        store = _Store(self, Path(folder)) if folder is not None else None
         made, current = [], image
         for number, one in enumerate(tqdm(self.passes, desc="passes", unit="pass"), 1):
             finished = store.load(number) if store else None
@@ -153,7 +153,7 @@ class Recipe:
                     finished = picture, picture
                 else:
                     latents = pipe(image=current, generator=generator, output_type="latent", **call).images
-                    finished = _decode(pipe, latents), latents
+                    finished = decode(pipe, latents)[0], latents
                 if store:
                     store.save(number, *finished)
             picture, current = finished
@@ -167,7 +167,8 @@ class Recipe:
             made_with: of the run to compare with, as in the attribute of that name.
 
         Returns:
-            An empty list if nothing differs or it was never run: the result is then the same image.
+            An empty list if nothing differs or it was never run. The result is then the same image, unless the
+            model's weights were changed in memory, as a LoRA does.
         """
         told = []
         for name, before in self.made_with.items():
@@ -195,7 +196,9 @@ class Recipe:
                 f"with{'out' if image is None else ''} an image."
             )
         if image is None:
-            _write(path, lambda part: part.write_text(json.dumps(self._as_data(), indent=2, ensure_ascii=False)))
+            _write(
+                path, lambda part: part.write_text(json.dumps(self._as_data(), indent=2, ensure_ascii=False), "utf-8")
+            )
         else:
             _save_png(path, load_image(image), self._as_data())
         return path
@@ -302,32 +305,29 @@ class _Store:
         _save_png(self._png(number), picture, self._up_to(number))  # last: a pass with a picture is whole
 
 
-def _decode(pipe: DiffusionPipeline, latents) -> Image.Image:
-    import torch
-
-    with torch.no_grad():
-        return pipe.image_processor.postprocess(pipe.vae.decode(latents / pipe.vae.config.scaling_factor).sample)[0]
-
-
 def _made_with(pipe: DiffusionPipeline, image: Image.Image) -> dict[str, str]:
-    device = pipe.device.type
+    device = pipe._execution_device.type  # with parts kept on the CPU until they are needed, still the GPU
     if device == "cuda":
         import torch
 
-        device = torch.cuda.get_device_name(pipe.device)
+        device = torch.cuda.get_device_name(pipe._execution_device)
     elif device == "cpu":
         device = f"cpu ({platform.machine()})"
     name = str(pipe.config.get("_name_or_path") or "unknown")
     return {
         "model": Path(name).name if Path(name).exists() else name,  # a folder's path is nobody else's business
         "pipeline": type(pipe).__name__,
-        "scheduler": type(pipe.scheduler).__name__,
+        "scheduler": f"{type(pipe.scheduler).__name__} ({_digest(pipe.scheduler.to_json_string().encode())[:8]})",
         "device": device,
         "dtype": str(pipe.dtype).removeprefix("torch."),
         "torch": version("torch").split("+")[0],
         "diffusers": version("diffusers"),
-        "image": hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()[:16],
+        "image": _digest(f"{image.size}".encode() + image.tobytes()),
     }
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def _write(path: Path, writer) -> None:
@@ -356,7 +356,7 @@ def _json_text(path: Path) -> str:
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path.name} has more than {MAX_BYTES // 1000} kB, too much for a recipe.")
     try:
-        return path.read_text("utf-8")
+        return path.read_text("utf-8-sig")  # some editors put a mark in front
     except UnicodeDecodeError as error:
         raise ValueError(f"{path.name} holds no recipe: it is not a text file.") from error
 

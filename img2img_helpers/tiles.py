@@ -35,7 +35,7 @@ def upscale_tiles(
             the pipeline's native size, ``pipe.unet.config.sample_size`` pixels; a smaller image is padded
             with its edge pixels, and the padding cut off again.
         overlap: pixels of ``image`` that neighbouring tiles share at least, from 0 to half a tile; None is a quarter.
-        seed: of the field of noise.
+        seed: of the field of noise; the noise of ``noise_level``, alike in all tiles, has the next one.
         batch_size: tiles in one call; less takes less memory.
         **options: go to every call of ``pipe``, for example ``num_inference_steps``, ``guidance_scale``,
             ``negative_prompt`` and ``noise_level``.
@@ -68,7 +68,7 @@ def upscale_tiles(
             prompt=[prompt] * len(part),
             image=[Image.fromarray(pixels[y : y + tile, x : x + tile]) for y, x in part],
             latents=torch.cat([field[..., y : y + tile, x : x + tile] for y, x in part]),
-            generator=[torch.Generator().manual_seed(seed) for _ in part],
+            generator=[torch.Generator().manual_seed(seed + 1) for _ in part],  # roughens the coarse picture
             output_type="np",
             **_for_each(options, len(part)),
         ).images

@@ -54,8 +54,8 @@ def test_edit_measures_each_target_and_says_which_way(car):
 
 
 def test_edit_of_another_size_or_none(car):
-    assert "replace the three dots" in check_edit(..., car).message
-    assert "64×64 pixels, the original 128×128" in check_edit(car.resize((64, 64)), car).message
+    assert "replace the three dots" in check_edit(..., car, structure=(0, 1)).message
+    assert "64×64 pixels, the original 128×128" in check_edit(car.resize((64, 64)), car, structure=(0, 1)).message
     with pytest.raises(ValueError, match="cannot measure sharpness; it measures structure"):
         check_edit(car, car, sharpness=(0, 1))
     with pytest.raises(ValueError, match="needs a mask to measure color_inside"):
@@ -71,7 +71,8 @@ def test_inside_and_outside_a_mask(car):
     pixels[inside] = pixels[inside][:, [2, 1, 0]]  # red to blue
     blue = Image.fromarray(pixels)
     assert check_edit(blue, car, mask, hue_inside=(195, 250), structure_outside=(1, 1), color_outside=(0, 0))
-    assert check_edit(car, car, mask, hue_inside=(350, 360)) or check_edit(car, car, mask, hue_inside=(0, 15))
+    assert check_edit(car, car, mask, hue_inside=(345, 15))
+    assert not check_edit(blue, car, mask, hue_inside=(345, 15))
     still_red = check_edit(car, car, mask, hue_inside=(195, 250))
     assert not still_red
     assert "hue inside the mask is" in still_red.message
@@ -85,6 +86,10 @@ def test_inside_and_outside_a_mask(car):
     assert not grey
     assert "no colour" in grey.message
     assert not check_edit(car, car, mask, color_inside=(20, 100))
+    with pytest.raises(ValueError, match="white everywhere"):
+        check_edit(car, car, Image.new("L", car.size, 255), brightness_outside=(0, 1))
+    with pytest.raises(ValueError, match="needs something to measure"):
+        check_edit(car, car, mask)
 
 
 def test_same_image():

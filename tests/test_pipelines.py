@@ -56,6 +56,43 @@ def test_every_task_loads_from_the_second_mirror_and_runs(task, tiny_sd15, capsy
     assert made.size == ((128, 128) if task == "upscale" else (16, 16))
 
 
+@pytest.fixture
+def one_for_all(sd_folders, tmp_path):
+    """A folder in which all tasks share text encoder and VAE, as the classroom model's do."""
+    import shutil
+
+    folder = tmp_path / "all"
+    shutil.copytree(sd_folders["base"], folder)
+    for task in ("inpaint", "upscale"):
+        shutil.copytree(sd_folders[task] / "unet", folder / f"unet_{task}")
+    shutil.copytree(sd_folders["upscale"] / "low_res_scheduler", folder / "low_res_scheduler")
+    shutil.copytree(sd_folders["controlnet"], folder / "controlnet")
+    return folder
+
+
+@pytest.mark.parametrize("task", models.TASKS)
+def test_one_folder_can_do_every_task(task, one_for_all):
+    pipe = load_pipeline(task, str(one_for_all))
+    name, arguments = CALLS[task]
+    assert type(pipe).__name__ == name
+    assert pipe.unet.config.in_channels == {"inpaint": 9, "upscale": 7}.get(task, 4)
+    image = Image.new("RGB", (16, 16), "teal")
+    if task != "text2img":
+        arguments = {"image": image, **arguments}
+    arguments = {key: image if value is True else value for key, value in arguments.items()}
+    pipe.set_progress_bar_config(disable=True)
+    assert pipe("a lake", num_inference_steps=2, **arguments).images[0].width >= 16
+
+
+def test_a_folder_says_which_tasks_it_can_do(sd_folders, one_for_all):
+    with pytest.raises(ValueError, match=r"cannot do 'upscale', only 'img2img', 'text2img', 'inpaint', 'controlnet'"):
+        load_pipeline("upscale", str(sd_folders["base"]))
+    (one_for_all / "unet_inpaint" / "diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(OSError, match=r"could not be loaded .*the folder must be complete") as caught:
+        load_pipeline("inpaint", str(one_for_all))
+    assert "\n" not in str(caught.value)
+
+
 def test_on_a_cpu_it_is_float32_and_channels_last(tiny_sd15):
     pipe = load_pipeline("img2img", "sd15")
     assert pipe.device.type == "cpu"

@@ -28,6 +28,7 @@ SD15 = {  # the kinds of files in the real repository
     "vae/config.json": 8,
     "vae/diffusion_pytorch_model.safetensors": 335_000_000,
 }
+CONTROL = {"config.json": 100, "diffusion_pytorch_model.safetensors": 723_000_000}
 
 
 def test_it_takes_what_load_pipeline_reads_and_no_more():
@@ -59,7 +60,7 @@ def hub(monkeypatch):
     def model_info(self, model_id, **options):
         if model_id in gone:
             raise RuntimeError("404 Client Error.\nRepository Not Found")
-        files = SD15 if "controlnet" not in model_id and "control_v11" not in model_id else {"config.json": 100}
+        files = SD15 if "controlnet" not in model_id and "control_v11" not in model_id else CONTROL
         return SimpleNamespace(siblings=[SimpleNamespace(rfilename=n, size=s) for n, s in files.items()])
 
     def snapshot_download(model_id, allow_patterns):

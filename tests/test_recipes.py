@@ -99,6 +99,39 @@ def test_a_saved_recipe_replays_the_same_image(tiny_pipe, image, tmp_path, name,
         assert np.array_equal(Image.open(path), result)
 
 
+def test_prompts_in_any_alphabet_survive(tmp_path):
+    recipe = Recipe([EditPass("Gemälde, 夜の湖 " * 100, negative_prompt="x" * 2000)] * 100)
+    assert Recipe.load(recipe.save(tmp_path / "r.json")) == recipe
+    marked = tmp_path / "marked.json"
+    marked.write_bytes(b"\xef\xbb\xbf" + (tmp_path / "r.json").read_bytes())
+    assert Recipe.load(marked) == recipe
+
+
+def test_a_refused_run_leaves_the_record_alone(tiny_pipe, image, tmp_path):
+    Recipe(THREE).run(tiny_pipe, image, tmp_path)
+    recipe = Recipe(THREE)
+    with pytest.raises(ValueError, match="another recipe or image"):
+        recipe.run(tiny_pipe, image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), tmp_path)
+    assert recipe.made_with == {}
+
+
+def test_another_scheduler_setting_is_another_recipe(tiny_pipe, image, tmp_path, capsys):
+    from diffusers import DDIMScheduler
+
+    recipe = Recipe(THREE)
+    recipe.run(tiny_pipe, image, tmp_path)
+    before = tiny_pipe.scheduler
+    tiny_pipe.scheduler = DDIMScheduler.from_config(before.config, timestep_spacing="trailing")
+    try:
+        with pytest.raises(ValueError, match="another recipe"):
+            recipe.run(tiny_pipe, image, tmp_path)
+        capsys.readouterr()
+        recipe.run(tiny_pipe, image)
+        assert "made with scheduler DDIMScheduler (" in capsys.readouterr().out
+    finally:
+        tiny_pipe.scheduler = before
+
+
 def test_every_finished_pass_carries_the_recipe_up_to_it(tiny_pipe, image, tmp_path):
     Recipe(THREE).run(tiny_pipe, image, tmp_path)
     assert Recipe.load(tmp_path / "pass-2.png").passes == THREE[:2]
@@ -186,6 +219,7 @@ GOOD = {"format": 1, "passes": [{"prompt": "a lake"}]}
         ({**GOOD, "passes": [{"prompt": "a lake", "__class__": 1}]}, "Pass 1 in bad.json has an unknown entry"),
         ({**GOOD, "passes": [{"prompt": "a lake", "strength": "x" * 500}]}, "Pass 1 in bad.json: strength must be"),
         ({**GOOD, "passes": [["a lake"]]}, "Pass 1 in bad.json must be a set"),
+        ({**GOOD, "passes": [{"prompt": "a lake", "seed": 10**400}]}, "Pass 1 in bad.json: seed must be"),
         ({**GOOD, "chain": ["pixels"]}, "chain must be"),
         ({**GOOD, "made_with": {"torch": 2}}, "must have texts only in made_with"),
         ({**GOOD, "made_with": [1]}, "must have texts only in made_with"),
@@ -206,7 +240,7 @@ def test_files_from_strangers_are_checked(data, told, tmp_path):
         (b"{", "not valid JSON"),
         (b"\xff\xfe\x00", "not a text file"),
         (b"[" * 100_000, "not valid JSON"),
-        (b" " * 300_000, "more than 200 kB"),
+        (b" " * 4_000_000, "more than 3000 kB"),
         (b'{"format": 1, "passes": [{"prompt": "a", "strength": NaN}]}', "not valid JSON"),
     ],
 )

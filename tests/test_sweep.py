@@ -63,6 +63,11 @@ def test_a_sweep_is_one_call_each(pipe, image, name, max_batch):
     assert _apart(made[0], made[1]) > 2
 
 
+def test_a_single_value_is_a_list_of_one(pipe, image):
+    assert len(strength_sweep(pipe, "a lake", image, 0.5, num_inference_steps=2)) == 1
+    assert len(dict(edit_grid(pipe, image, "a lake", 0.5, 3, 1, num_inference_steps=2))) == 1
+
+
 def test_without_guidance(pipe, image):
     made = strength_sweep(pipe, "a lake", image, [0.5, 0.8], num_inference_steps=10, guidance_scale=1)
     for strength, one in zip([0.5, 0.8], made, strict=True):
@@ -103,7 +108,8 @@ def test_the_batch_that_fits_grows_with_memory(pipe, monkeypatch):
     counts = []
     for free in (1, 2**30, 2**36):
         monkeypatch.setattr(psutil, "virtual_memory", lambda free=free: type("Memory", (), {"available": free}))
-        counts.append(sweep._batch_that_fits(pipe, pixels))
+        counts.append(sweep._batch_that_fits(pipe, pixels, guided=True))
+        assert counts[-1] <= sweep._batch_that_fits(pipe, pixels, guided=False) <= 2 * counts[-1] + 1
     assert counts[0] == 1 < counts[1] < counts[2] == 32
 
 
@@ -123,6 +129,7 @@ def test_the_pipeline_is_left_as_it_was(pipe, image):
         (lambda p, i: strength_sweep(p, "a lake", i, [1.5]), "strength must be a number from 0 to 1"),
         (lambda p, i: strength_sweep(p, "a lake", i, [0.5], max_batch=0), "max_batch is 0"),
         (lambda p, i: strength_sweep(p.unet, "a lake", i, [0.5]), "needs a StableDiffusionImg2ImgPipeline, not UNet"),
+        (lambda p, i: strength_sweep(p, ["a lake", "a car"], i, [0.5]), "A prompt must be a text"),
         (lambda p, i: edit_grid(p, i, []), "edit_grid got an empty list"),
         (lambda p, i: edit_grid(p, i, "a lake", [0.01]), "leaves 0 steps to run"),
     ],
