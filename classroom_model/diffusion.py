@@ -37,6 +37,7 @@ SIGNAL_TO_NOISE = 2.0  # as many times that of SD 1.5 at each timestep
 LAST_SIGNAL = 0.003  # √ᾱ at the last timestep
 TRACED_SHARE = 0.5  # of the pictures carry in their noise a trace of what they were before an edit
 MOST_TRACE = 1.5  # of the difference, at most
+SETTLED = 2.0  # signal to noise, as amplitudes, from which on the picture decides and not the prompt
 PREVIEW_PROMPTS = (
     "a red car on a city street",
     "a blue car on a country road",
@@ -160,11 +161,16 @@ def trace_amounts(rng: np.random.Generator, alphas_cumprod: torch.Tensor) -> tor
 
     An edit starts from a picture in, say, another style: seen as noise on the picture that the prompt asks
     for, that is √ᾱ / √(1 − ᾱ) times the difference between the two. As the edit goes on, this trace of it
-    stays in the noise.
+    stays in the noise. Where the picture is settled there is none: an edit of little strength is to stay light.
     """
-    most = (alphas_cumprod / (1 - alphas_cumprod)).sqrt()
+    most = signal_to_noise(alphas_cumprod)
     drawn = MOST_TRACE * rng.random(len(most)) * (rng.random(len(most)) < TRACED_SHARE)
-    return torch.minimum(most, torch.from_numpy(drawn).to(most))
+    return torch.minimum(most, torch.from_numpy(drawn).to(most)) * (most <= SETTLED)
+
+
+def signal_to_noise(alphas_cumprod: torch.Tensor) -> torch.Tensor:
+    """√ᾱ / √(1 − ᾱ)."""
+    return (alphas_cumprod / (1 - alphas_cumprod)).sqrt()
 
 
 def train_diffusion(steps: int, batch: int, lr: float, device_name: str, compiled: bool = False) -> None:
@@ -206,11 +212,15 @@ def train_diffusion(steps: int, batch: int, lr: float, device_name: str, compile
         clean = latents[picks].to(device, torch.float32, memory_format=torch.channels_last)
         noise = torch.from_numpy(rng.standard_normal(clean.shape, np.float32)).to(clean)
         timesteps = torch.from_numpy(sample_timesteps(rng, batch)).to(device)
-        amounts = trace_amounts(rng, noiser.alphas_cumprod.to(device)[timesteps])
+        kept = noiser.alphas_cumprod.to(device)[timesteps]
+        amounts, settled = trace_amounts(rng, kept), signal_to_noise(kept) > SETTLED
         texts = []
         for k, i in enumerate(picks):
             if rng.random() < CAPTION_DROPOUT:
                 texts.append("")
+            elif settled[k] and rng.random() < 0.5:
+                clean[k] = before[i].to(clean)  # with the caption of what it is not: there is no room for an edit
+                texts.append(edit_caption(scenes[i], edited[i], rng))
             elif amounts[k] == 0:
                 texts.append(caption(scenes[i], rng))
             else:

@@ -166,8 +166,10 @@ def test_timesteps_favour_the_noisy_end():
 
 
 def test_a_trace_of_what_was_is_at_most_what_an_edit_starts_with():
-    alphas_cumprod = torch.tensor([0.99, 0.5, 0.2, 0.01]).repeat_interleave(2000)
-    amounts = diffusion.trace_amounts(np.random.default_rng(0), alphas_cumprod).reshape(4, 2000)
+    alphas_cumprod = torch.tensor([0.99, 0.75, 0.5, 0.2, 0.01]).repeat_interleave(2000)
+    light, *amounts = diffusion.trace_amounts(np.random.default_rng(0), alphas_cumprod).reshape(5, 2000)
+    assert (light == 0).all(), "an edit of little strength is to stay light"
+    amounts = torch.stack(amounts)
     assert ((amounts == 0).float().mean(1) - 0.5).abs().max() < 0.05
     assert torch.allclose(amounts.amax(1), torch.tensor([1.5, 1, 0.5, (0.01 / 0.99) ** 0.5]), atol=0.01)
 
