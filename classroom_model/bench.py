@@ -72,13 +72,18 @@ class Bench:
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        self.model = "classroom" if self.weights.resolve() == WEIGHTS.resolve() else str(self.weights)
+        model = "classroom" if self.is_ours else str(self.weights)
         self.text2img, self.img2img = (
-            load_pipeline(task, self.model, device="cpu", dtype="float32") for task in ("text2img", "img2img")
+            load_pipeline(task, model, device="cpu", dtype="float32") for task in ("text2img", "img2img")
         )
         for pipe in (self.text2img, self.img2img):
             pipe.set_progress_bar_config(disable=True)
         self.classifier = load_classifier()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the weights are those that the package carries."""
+        return self.weights.resolve() == WEIGHTS.resolve()
 
     def few(self, count: int) -> int:
         return -(-count // 10) if self.quick else count

@@ -132,9 +132,11 @@ def save_classifier(classifier: Classifier, file: Path = FILE) -> None:
 def load_classifier(file: Path = FILE) -> Classifier:
     """The classifier kept in ``file``; where there is none that answers these questions, train one and keep it."""
     classifier = Classifier()
-    if not file.exists() or set(load_file(file)) != set(classifier.state_dict()):
+    stored = load_file(file) if file.exists() else {}
+    if set(stored) != set(classifier.state_dict()):
         save_classifier(train_classifier(), file)
-    classifier.load_state_dict(load_file(file))
+        stored = load_file(file)
+    classifier.load_state_dict(stored)
     return classifier.to(memory_format=torch.channels_last).eval()
 
 

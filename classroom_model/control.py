@@ -15,11 +15,10 @@ from skimage.feature import canny
 from tqdm.auto import tqdm
 
 from .base import load_base, load_part, ready_to_train, save_part
-from .data import load_edited, load_training_images, load_training_scenes, save_whole, scene_at
-from .diffusion import CAPTION_DROPOUT, encode_images, sample_timesteps, trace_amounts, velocity_loss
+from .data import kept, load_edited, load_training_images, load_training_scenes, scene_at
+from .diffusion import draw_noise, encode_images, trace_amounts, trace_edits, velocity_loss
 from .loop import BUILD, train
 from .painter import paint
-from .scenes import caption, edit_caption
 
 FOLDER = "controlnet"
 SIGMA = 1.0  # pixels that the picture is blurred by before its edges are sought; the lesson uses the same
@@ -34,11 +33,13 @@ def edges(image: np.ndarray) -> np.ndarray:
 
 def load_edges(path: Path, images: np.ndarray, workers: int | None = None) -> np.ndarray:
     """Edges of ``images``, (n, h, w) bool packed along the last axis; kept in ``path``."""
-    if not path.exists() or len(np.load(path, mmap_mode="r")) != len(images):
+
+    def find() -> np.ndarray:
         with ProcessPoolExecutor(workers) as pool:
             found = list(tqdm(pool.map(edges, images, chunksize=100), total=len(images), desc="edges"))
-        save_whole(path, np.packbits(found, axis=-1))
-    return np.load(path)
+        return np.packbits(found, axis=-1)
+
+    return kept(path, len(images), find)
 
 
 def as_control(drawn: np.ndarray) -> np.ndarray:
@@ -93,19 +94,10 @@ def train_control(steps: int, batch: int, lr: float, device_name: str, compiled:
     def loss_at(step: int) -> torch.Tensor:
         rng = np.random.default_rng([5, step])
         picks = rng.integers(len(latents), size=batch)
-        clean = latents[picks].to(device, torch.float32, memory_format=torch.channels_last)
-        noise = torch.from_numpy(rng.standard_normal(clean.shape, np.float32)).to(clean)
-        timesteps = torch.from_numpy(sample_timesteps(rng, batch)).to(device)
+        clean, noise, timesteps = draw_noise(rng, latents[picks], device)
         amounts = trace_amounts(rng, noiser.alphas_cumprod.to(device)[timesteps])
-        texts = []
-        for k, i in enumerate(picks):
-            if rng.random() < CAPTION_DROPOUT:
-                texts.append("")
-            elif amounts[k] == 0:
-                texts.append(caption(scenes[i], rng))
-            else:  # as for the base model: this is for edits
-                noise[k] += amounts[k] * (latents_before[i].to(clean) - clean[k])
-                texts.append(edit_caption(scenes[i], edited[i], rng, brief=0.3 if amounts[k] > 0.2 else 0))
+        old, results = latents_before[picks].to(clean), [(scenes[i], edited[i]) for i in picks]
+        texts = trace_edits(rng, results, amounts, old, clean, noise)
         other = [edited[i] == "style" and rng.random() < OTHER_STYLE for i in picks]
         packed = np.stack([(drawn_before if use else drawn)[i] for i, use in zip(picks, other, strict=True)])
         shown = torch.from_numpy(np.unpackbits(packed, axis=-1)[:, None]).to(clean).expand(-1, 3, -1, -1)

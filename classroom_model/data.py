@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -55,6 +56,13 @@ def save_whole(path: Path, array: np.ndarray) -> None:
     part = path.with_name(path.stem + ".part.npy")
     np.save(part, array)
     part.rename(path)
+
+
+def kept(path: Path, count: int, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """The array in ``path``; where there is none of ``count`` rows, ``make`` one and keep it."""
+    if not path.exists() or len(np.load(path, mmap_mode="r")) != count:
+        save_whole(path, make())
+    return np.load(path)
 
 
 def _paint_shard(job: tuple[Path, int]) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from .data import load_edited, load_training_images, load_training_scenes, save_whole
+from .data import kept, load_edited, load_training_images, load_training_scenes
 from .loop import BUILD, WEIGHTS, pick_device, publish, train
 from .painter import paint
 from .scenes import SIZE, SUBJECTS, Scene, caption, edit_caption
@@ -144,7 +144,8 @@ def focus_maps(count: int = 48) -> dict[str, torch.Tensor]:
 
 def encode_images(vae: AutoencoderKL, device: torch.device, path: Path, images: np.ndarray) -> torch.Tensor:
     """Latents of ``images``, (n, 4, 32, 32) fp16, times the scaling factor; kept in ``path``."""
-    if not path.exists() or len(np.load(path, mmap_mode="r")) != len(images):
+
+    def encode() -> np.ndarray:
         parts = []
         with torch.no_grad():
             for part in tqdm(in_parts(images), desc="encoding"):
@@ -152,8 +153,9 @@ def encode_images(vae: AutoencoderKL, device: torch.device, path: Path, images: 
                 with torch.autocast(device.type, torch.bfloat16):
                     mode = vae.encode(pixels).latent_dist.mode()
                 parts.append((mode.float() * vae.config.scaling_factor).half().cpu())
-        save_whole(path, torch.cat(parts).numpy())
-    return torch.from_numpy(np.load(path))
+        return torch.cat(parts).numpy()
+
+    return torch.from_numpy(kept(path, len(images), encode))
 
 
 def trace_amounts(rng: np.random.Generator, alphas_cumprod: torch.Tensor) -> torch.Tensor:
@@ -166,6 +168,45 @@ def trace_amounts(rng: np.random.Generator, alphas_cumprod: torch.Tensor) -> tor
     most = signal_to_noise(alphas_cumprod)
     drawn = MOST_TRACE * rng.random(len(most)) * (rng.random(len(most)) < TRACED_SHARE)
     return torch.minimum(most, torch.from_numpy(drawn).to(most)) * (most <= SETTLED)
+
+
+def draw_noise(
+    rng: np.random.Generator, latents: torch.Tensor, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """``latents`` ready to train on, as much noise, and a timestep for each."""
+    clean = latents.to(device, torch.float32, memory_format=torch.channels_last)
+    noise = torch.from_numpy(rng.standard_normal(clean.shape, np.float32)).to(clean)
+    return clean, noise, torch.from_numpy(sample_timesteps(rng, len(clean))).to(device)
+
+
+def trace_edits(
+    rng: np.random.Generator,
+    results: list[tuple[Scene, str]],
+    amounts: torch.Tensor,
+    old: torch.Tensor,
+    clean: torch.Tensor,
+    noise: torch.Tensor,
+    settled: torch.Tensor | None = None,
+) -> list[str]:
+    """Mix into ``noise`` ``amounts`` of the ``old`` latents, and caption ``results``: a scene each, and what changed.
+
+    Half of the ``settled`` ones become the old picture in ``clean``, with the caption of what it is not: where
+    there is little noise there is no room for an edit.
+    """
+    texts = []
+    for k, (scene, changed) in enumerate(results):
+        if rng.random() < CAPTION_DROPOUT:
+            texts.append("")
+        elif settled is not None and settled[k] and rng.random() < 0.5:
+            clean[k] = old[k]
+            texts.append(edit_caption(scene, changed, rng))
+        elif amounts[k] == 0:
+            texts.append(caption(scene, rng))
+        else:
+            noise[k] += amounts[k] * (old[k] - clean[k])
+            # where little of the picture is left, the caption must say what it shows
+            texts.append(edit_caption(scene, changed, rng, brief=0.3 if amounts[k] > 0.2 else 0))
+    return texts
 
 
 def signal_to_noise(alphas_cumprod: torch.Tensor) -> torch.Tensor:
@@ -209,24 +250,11 @@ def train_diffusion(steps: int, batch: int, lr: float, device_name: str, compile
     def loss_at(step: int) -> torch.Tensor:
         rng = np.random.default_rng([2, step])
         picks = rng.integers(len(latents), size=batch)
-        clean = latents[picks].to(device, torch.float32, memory_format=torch.channels_last)
-        noise = torch.from_numpy(rng.standard_normal(clean.shape, np.float32)).to(clean)
-        timesteps = torch.from_numpy(sample_timesteps(rng, batch)).to(device)
-        kept = noiser.alphas_cumprod.to(device)[timesteps]
-        amounts, settled = trace_amounts(rng, kept), signal_to_noise(kept) > SETTLED
-        texts = []
-        for k, i in enumerate(picks):
-            if rng.random() < CAPTION_DROPOUT:
-                texts.append("")
-            elif settled[k] and rng.random() < 0.5:
-                clean[k] = before[i].to(clean)  # with the caption of what it is not: there is no room for an edit
-                texts.append(edit_caption(scenes[i], edited[i], rng))
-            elif amounts[k] == 0:
-                texts.append(caption(scenes[i], rng))
-            else:
-                noise[k] += amounts[k] * (before[i].to(clean) - clean[k])
-                # where little of the picture is left, the caption must say what it shows
-                texts.append(edit_caption(scenes[i], edited[i], rng, brief=0.3 if amounts[k] > 0.2 else 0))
+        clean, noise, timesteps = draw_noise(rng, latents[picks], device)
+        alphas_cumprod = noiser.alphas_cumprod.to(device)[timesteps]
+        amounts, settled = trace_amounts(rng, alphas_cumprod), signal_to_noise(alphas_cumprod) > SETTLED
+        old, results = before[picks].to(clean), [(scenes[i], edited[i]) for i in picks]
+        texts = trace_edits(rng, results, amounts, old, clean, noise, settled)
         noisy, tokens = noiser.add_noise(clean, noise, timesteps), tokenize(tokenizer, texts).to(device)
         with torch.no_grad():
             hidden = text_encoder(tokens)[0]

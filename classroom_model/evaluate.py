@@ -249,10 +249,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the pictures; leaves README.md alone")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="an SD-format folder; default: the package's")
     args = parser.parse_args()
-    ours = args.weights.resolve() == WEIGHTS.resolve()
-    home = BUILD / "quick" if args.quick else FOLDER if ours else BUILD / "other"
-    (home / "pictures").mkdir(parents=True, exist_ok=True)
     bench, rows = Bench(args.weights, args.quick), []
+    home = BUILD / "quick" if args.quick else FOLDER if bench.is_ours else BUILD / "other"
+    (home / "pictures").mkdir(parents=True, exist_ok=True)
     sections = [judge_rows, vae_rows, text_rows, strength_rows, car_rows, transfer_rows, wording_rows, cost_rows]
     for folder, section in TASK_SECTIONS.items():
         if (args.weights / folder).is_dir():

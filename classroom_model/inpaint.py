@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from .base import load_base, load_part, ready_to_train, save_part
 from .data import load_edited, load_training_images, load_training_scenes
-from .diffusion import CAPTION_DROPOUT, encode_images, sample_timesteps, trace_amounts, velocity_loss
+from .diffusion import CAPTION_DROPOUT, draw_noise, encode_images, trace_amounts, velocity_loss
 from .loop import BUILD, train
 from .painter import paint
 from .scenes import SIZE, Scene, caption, edit_caption
@@ -159,9 +159,7 @@ def train_inpaint(steps: int, batch: int, lr: float, device_name: str, compiled:
     def loss_at(step: int) -> torch.Tensor:
         rng = np.random.default_rng([4, step])
         picks, kinds = rng.integers(len(latents), size=batch), (rng.random(batch) < 0.4).astype(int)
-        clean = latents[picks].to(device, torch.float32, memory_format=torch.channels_last)
-        noise = torch.from_numpy(rng.standard_normal(clean.shape, np.float32)).to(clean)
-        timesteps = torch.from_numpy(sample_timesteps(rng, batch)).to(device)
+        clean, noise, timesteps = draw_noise(rng, latents[picks], device)
         amounts = trace_amounts(rng, noiser.alphas_cumprod.to(device)[timesteps])
         texts = []
         for k, (i, kind) in enumerate(zip(picks, kinds, strict=True)):

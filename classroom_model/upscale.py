@@ -14,7 +14,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from .base import load_base, load_part, ready_to_train, save_part
-from .data import load_training_images, load_training_scenes, save_whole, scene_at
+from .data import kept, load_training_images, load_training_scenes, scene_at
 from .diffusion import CAPTION_DROPOUT, LATENT_SIZE, encode_images, velocity_loss
 from .loop import BUILD, WEIGHTS, train
 from .painter import paint
@@ -70,12 +70,13 @@ def _crops(index: int) -> np.ndarray:
 
 def load_crops(folder: Path, workers: int | None = None) -> np.ndarray:
     """Crops of large photos, (n, 128, 128, 3) uint8; kept in ``folder``."""
-    path = folder / "crops.npy"
-    if not path.exists() or len(np.load(path, mmap_mode="r")) != LARGE * CROPS:
+
+    def cut() -> np.ndarray:
         with ProcessPoolExecutor(workers) as pool:
             parts = list(tqdm(pool.map(_crops, range(LARGE), chunksize=10), total=LARGE, desc="large photos"))
-        save_whole(path, np.concatenate(parts))
-    return np.load(path)
+        return np.concatenate(parts)
+
+    return kept(folder / "crops.npy", LARGE * CROPS, cut)
 
 
 def train_upscale(steps: int, batch: int, lr: float, device_name: str, compiled: bool = False) -> None:

@@ -103,17 +103,10 @@ def check_edit(result, original, mask=None, **ranges: tuple[float, float]) -> Fe
         value = round(_measured(measure, result, original, where), digits)  # compare what the message shows
         if np.isnan(value):
             return Feedback(False, f"Not yet: there is no colour of which to tell the {label}. Try more strength.")
-        if measure == "hue" and low > high and not high < value < low:
-            told.append(f"{label} {value:.0f}")
-            continue
-        if value < low:
-            return Feedback(
-                False, f"Not yet: {label} is {value:.{digits}f}, it should be at least {low:.{digits}f}. Try {more}."
-            )
-        if value > high:
-            return Feedback(
-                False, f"Not yet: {label} is {value:.{digits}f}, it should be at most {high:.{digits}f}. Try {less}."
-            )
+        around_red = measure == "hue" and low > high
+        if not (value >= low or value <= high if around_red else low <= value <= high):
+            limit, advice = (f"least {low:.{digits}f}", more) if value < low else (f"most {high:.{digits}f}", less)
+            return Feedback(False, f"Not yet: {label} is {value:.{digits}f}, it should be at {limit}. Try {advice}.")
         told.append(f"{label} {value:.{digits}f}")
     return Feedback(True, "Done: " + ", ".join(told) + ".")
 

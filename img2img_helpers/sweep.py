@@ -127,7 +127,9 @@ def _run(pipe, image, edits, negative_prompt, num_inference_steps, max_batch) ->
     if max_batch is not None and max_batch < 1:
         raise ValueError(f"max_batch is {max_batch}, but must be at least 1; None chooses from the free memory.")
     pixels = pipe.image_processor.preprocess(load_image(image))
-    skipped = [plan_steps(pipe, edit.strength, num_inference_steps).steps_skipped for edit in edits]
+    strengths = dict.fromkeys(edit.strength for edit in edits)
+    plans = {strength: plan_steps(pipe, strength, num_inference_steps) for strength in strengths}
+    skipped = [plans[edit.strength].steps_skipped for edit in edits]
     max_batch = max_batch or _batch_that_fits(pipe, pixels, any(edit.guidance_scale > 1 for edit in edits))
     order = sorted(range(len(edits)), key=skipped.__getitem__)  # neighbours share most of their path
     return _batches(pipe, pixels, edits, skipped, order, negative_prompt, num_inference_steps, max_batch)
@@ -203,9 +205,7 @@ def _one_path(pipe, edits, skipped, part, starts, words, negative_prompt, num_in
         pushed = [k for k in range(count) if guided[k]]  # those that need an answer to the negative prompt too
         hidden = torch.cat([words[negative_prompt]] * len(pushed) + [words[edits[i].prompt] for i in part[:count]])
         seen = scheduler.scale_model_input(current, timestep)
-        answer = pipe.unet(torch.cat([seen[pushed], seen]), timestep, encoder_hidden_states=hidden, return_dict=False)[
-            0
-        ]
+        answer = pipe.unet(torch.cat([seen[pushed], seen]), timestep, encoder_hidden_states=hidden).sample
         unwanted, wanted = answer[: len(pushed)], answer[len(pushed) :]
         if pushed:
             wanted = wanted.clone()
