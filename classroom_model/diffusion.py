@@ -31,11 +31,11 @@ FOCUS = {
 }
 FOCUS_WEIGHT = 4.0  # what an error there counts, against 1 elsewhere
 CAPTION_DROPOUT = 0.1  # the share trained without a caption, for classifier-free guidance
-NOISY_SHARE = 0.2  # of the training timesteps are drawn from NOISY_FROM on, the rest from all
+NOISY_SHARE = 0.3  # of the training timesteps are drawn from NOISY_FROM on, the rest from all
 NOISY_FROM = 800
 SIGNAL_TO_NOISE = 2.0  # as many times that of SD 1.5 at each timestep
 LAST_SIGNAL = 0.003  # √ᾱ at the last timestep
-TRACED_SHARE = 0.5  # of the pictures carry in their noise a trace of what they were before an edit
+TRACED_SHARE = 0.25  # of the pictures carry in their noise a trace of what they were before an edit
 MOST_TRACE = 1.5  # of the difference, at most
 SETTLED = 2.0  # signal to noise, as amplitudes, from which on the picture decides and not the prompt
 PREVIEW_PROMPTS = (
@@ -159,7 +159,7 @@ def encode_images(vae: AutoencoderKL, device: torch.device, path: Path, images: 
 
 
 def trace_amounts(rng: np.random.Generator, alphas_cumprod: torch.Tensor) -> torch.Tensor:
-    """How much of the picture before an edit, for each of these ᾱ, the noise carries; half get none.
+    """How much of the picture before an edit, for each of these ᾱ, the noise carries; most get none.
 
     An edit starts from a picture in, say, another style: seen as noise on the picture that the prompt asks
     for, that is √ᾱ / √(1 − ᾱ) times the difference between the two. As the edit goes on, this trace of it
