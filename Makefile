@@ -3,7 +3,7 @@
 # make sync       write notebooks from their text sources, keeping outputs (newer side wins)
 # make outputs    run every notebook anew and store its outputs
 # make book       build the site
-# make benchmark  time one edit on this machine (ARGS=--skip-large: the classroom model only)
+# make benchmark  time one edit and each other task on this machine (ARGS=--skip-large: the classroom model only)
 PYTHON ?= python3
 INSTALL_PYTHON := install Python 3.10 or newer, or name it with make PYTHON=...
 ARGS ?=

@@ -51,6 +51,15 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines + [f"| {r.what} | {r.bar} | {r.measured} | {r.count} | {verdict[r.passed]} |" for r in rows])
 
 
+def merged(readme: Path, new: str) -> str:
+    """The table in ``readme`` with the lines of the table ``new`` in place of those on the same things, or at its end."""
+    _, _, rest = readme.read_text().partition(BEGIN)
+    old = rest.partition(END)[0].strip().splitlines()
+    head, *lines = [new.splitlines()[:2], *new.splitlines()[2:]]
+    again = {line.split("|")[1] for line in lines}
+    return "\n".join([*head, *(line for line in old[2:] if line.split("|")[1] not in again), *lines])
+
+
 def write_table(readme: Path, text: str) -> None:
     """Put ``text`` between the markers of ``readme``, which is made if there is none."""
     old = readme.read_text() if readme.exists() else f"# The classroom model\n\n{BEGIN}\n{END}\n"

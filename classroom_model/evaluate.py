@@ -19,7 +19,7 @@ import torch
 
 from img2img_helpers import structure_similarity
 
-from .bench import Bench, Row, hits, save_sheet, share, table, write_table
+from .bench import Bench, Row, hits, merged, save_sheet, share, table, write_table
 from .classifier import held_out_accuracy, recognise
 from .data import scene_at
 from .evaluate_tasks import control_rows, inpaint_rows, upscale_rows
@@ -247,12 +247,15 @@ def prompt_sheet(bench: Bench, file: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m classroom_model.evaluate", description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the pictures; leaves README.md alone")
+    parser.add_argument("--tasks", action="store_true", help="only inpainting, control, upscaling; keeps other rows")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="an SD-format folder; default: the package's")
     args = parser.parse_args()
     bench, rows = Bench(args.weights, args.quick), []
     home = BUILD / "quick" if args.quick else FOLDER if bench.is_ours else BUILD / "other"
     (home / "pictures").mkdir(parents=True, exist_ok=True)
     sections = [judge_rows, vae_rows, text_rows, strength_rows, car_rows, transfer_rows, wording_rows, cost_rows]
+    if args.tasks:
+        sections.clear()
     for folder, section in TASK_SECTIONS.items():
         if (args.weights / folder).is_dir():
             sections.append(section)
@@ -261,11 +264,12 @@ def main() -> None:
         for row in new:
             bench.say(f"{row.what}: {row.measured}" + (f" ({row.bar})" if row.bar else ""))
         rows += new
-    prompt_sheet(bench, home / "pictures" / "prompts.jpg")
-    save_sheet(bench.edits, home / "pictures" / "edits.jpg")
+    if not args.tasks:
+        prompt_sheet(bench, home / "pictures" / "prompts.jpg")
+        save_sheet(bench.edits, home / "pictures" / "edits.jpg")
     if bench.tasks:
         save_sheet(bench.tasks, home / "pictures" / "tasks.jpg")
-    write_table(home / "README.md", table(rows))
+    write_table(home / "README.md", merged(home / "README.md", table(rows)) if args.tasks else table(rows))
     bench.say(f"wrote {home / 'README.md'} and {home / 'pictures'}")
 
 

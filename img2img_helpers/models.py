@@ -46,7 +46,8 @@ MODELS: dict[str, ModelCard] = {
     "classroom": ModelCard(
         name="classroom",
         title="the classroom model",
-        ids=dict.fromkeys(("img2img", "text2img"), (str(CLASSROOM_FOLDER),)),
+        ids=dict.fromkeys(TASKS, (str(CLASSROOM_FOLDER),)),
+        controlnet_ids=(str(CLASSROOM_FOLDER / "controlnet"),),
         licence="MIT",
         download_gb=0.0,
         memory_gb=0.6,

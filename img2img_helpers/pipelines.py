@@ -54,11 +54,6 @@ def load_pipeline(
     automatic = model == "auto"
     if automatic:
         model = "classroom" if device == "cpu" else "sd15"
-        if task not in MODELS[model].ids:
-            raise ValueError(
-                f"The classroom model cannot do {task!r} yet, only {_listed(MODELS['classroom'].ids)}; "
-                f"with a GPU or patience, use model='sd15'."
-            )
     card = _card_for(model)
     if task not in card.ids:
         others = [name for name, other in MODELS.items() if task in other.ids]
@@ -69,7 +64,7 @@ def load_pipeline(
     try:
         pipe = _load_first(card, task, _pick_dtype(dtype, device, card))
     except OSError as error:
-        if not automatic or task not in MODELS["classroom"].ids:
+        if not automatic:
             raise
         print(f"{error} Using the classroom model instead.")
         card, why = MODELS["classroom"], "it needs no download"
@@ -167,10 +162,10 @@ def _load_first(card: ModelCard, task: str, dtype: torch.dtype) -> DiffusionPipe
         try:
             parts = _task_parts(card, task, dtype)
         except OSError as error:  # the folder is incomplete
-            raise _not_loaded(card, task, card.ids[task], error) from error
+            raise _not_loaded(card, card.ids[task], error) from error
         if task == "controlnet":
-            parts["controlnet"] = _first_of(card, task, diffusers.ControlNetModel, card.controlnet_ids, dtype)
-        return _first_of(card, task, cls, card.ids[task], dtype, **parts)
+            parts["controlnet"] = _first_of(card, diffusers.ControlNetModel, card.controlnet_ids, dtype)
+        return _first_of(card, cls, card.ids[task], dtype, **parts)
 
 
 def _task_parts(card: ModelCard, task: str, dtype: torch.dtype) -> dict:
@@ -188,25 +183,23 @@ def _task_parts(card: ModelCard, task: str, dtype: torch.dtype) -> dict:
     return parts
 
 
-def _first_of(card: ModelCard, task: str, cls, ids: tuple[str, ...], dtype: torch.dtype, **parts):
+def _first_of(card: ModelCard, cls, ids: tuple[str, ...], dtype: torch.dtype, **parts):
     last = None
     for model_id in ids:
         try:
             return _from_pretrained(cls, model_id, dtype, card, **parts)
         except OSError as error:  # not found, no connection, a file is missing
             last = error
-    raise _not_loaded(card, task, ids, last) from last
+    raise _not_loaded(card, ids, last) from last
 
 
-def _not_loaded(card: ModelCard, task: str, ids: tuple[str, ...], error: OSError) -> OSError:
+def _not_loaded(card: ModelCard, ids: tuple[str, ...], error: OSError) -> OSError:
     """One sentence that says what was tried, what happened and what to do."""
     reason = str(error).strip().splitlines()[0].rstrip(".")
     if Path(ids[-1]).is_dir():
         advice = "the folder must be complete and hold .safetensors weights"
     else:
-        advice = "check the internet connection and the id"
-        if task in MODELS["classroom"].ids:
-            advice += ", or use model='classroom', which needs neither"
+        advice = "check the internet connection and the id, or use model='classroom', which needs neither"
     return OSError(f"{card.title} could not be loaded (tried {_listed(ids)}): {reason}; {advice}.")
 
 

@@ -54,8 +54,8 @@ class CourseFigure(Figure):
         png = io.BytesIO()
         with matplotlib.rc_context(STYLE):
             self.savefig(png, format="png")
-        # a palette of 256 colours makes the file a third as large, so that notebooks stay light
-        small = Image.open(png).convert("RGB").quantize(256)
+        # a palette of 256 colours makes the file a third as large; without k-means its colours drift visibly
+        small = Image.open(png).convert("RGB").quantize(256, kmeans=2)
         png = io.BytesIO()
         small.save(png, format="png", optimize=True)
         content = {"image/png": png.getvalue(), "text/plain": self.alt}
@@ -187,15 +187,20 @@ def plot_noise_levels(
 
 
 def plot_preservation(
-    strengths: Sequence[float], kept: dict[str, Sequence[float]], *, ceiling: float | None = None
+    strengths: Sequence[float],
+    kept: dict[str, Sequence[float]],
+    *,
+    ceiling: float | None = None,
+    measure: str = "structure kept (SSIM)",
 ) -> CourseFigure:
-    """How much of the input is kept as strength rises.
+    """How much of the input is kept, or has changed, as strength rises.
 
     Args:
         strengths: 0 to 1.
         kept: for each line's name, one measurement a strength, such as
             :func:`~img2img_helpers.structure_similarity` with the input.
         ceiling: the same measurement of the VAE round trip alone, which no edit exceeds.
+        measure: what was measured, from 0 to 1: the axis's label.
 
     Raises:
         ValueError: if a line has another number of measurements than there are strengths.
@@ -215,12 +220,12 @@ def plot_preservation(
         if ceiling is not None:
             ax.axhline(ceiling, color=INK, linestyle="--", linewidth=1)
             ax.text(1, ceiling + 0.012, "VAE round trip: the ceiling", ha="right", va="bottom", fontsize=9)
-        ax.set(xlabel="strength", ylabel="structure kept (SSIM)", ylim=(0, 1.05), xlim=(0, 1.02))
+        ax.set(xlabel="strength", ylabel=measure, ylim=(0, 1.05), xlim=(0, 1.02))
         if len(kept) > 1:
             ax.legend(loc="lower left")
     lines = (f"{name} {', '.join(f'{v:.2f}' for v in values)}" for name, values in kept.items())
     at = ", ".join(f"{s:g}" for s in strengths)
-    figure.alt = f"Structure kept (SSIM) at strength {at}: " + "; ".join(lines) + "."
+    figure.alt = f"{measure[0].upper()}{measure[1:]} at strength {at}: " + "; ".join(lines) + "."
     return figure
 
 

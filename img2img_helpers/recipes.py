@@ -145,7 +145,8 @@ class Recipe:
         for number, one in enumerate(tqdm(self.passes, desc="passes", unit="pass"), 1):
             finished = store.load(number) if store else None
             if finished is None:
-                generator = torch.Generator().manual_seed(one.seed)  # the CPU's noise is the same everywhere
+                # the CPU's noise is the same on every device; in another dtype it is other noise
+                generator = torch.Generator().manual_seed(one.seed)
                 call = asdict(one)
                 del call["seed"]
                 if self.chain == "pixels":

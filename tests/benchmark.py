@@ -1,8 +1,8 @@
-"""Time one edit on this machine: the classroom model beside Stable Diffusion 1.5's architecture.
+"""Time one edit on this machine, the classroom model beside Stable Diffusion 1.5's architecture, and its other tasks.
 
     make benchmark
 
-Both run the same call, `pipe(prompt, image, strength=0.5, num_inference_steps=30, guidance_scale=7.5)`,
+Both models run the same call, `pipe(prompt, image, strength=0.5, num_inference_steps=30, guidance_scale=7.5)`,
 each at its native size. The large one has untrained weights, which take as long as trained ones and
 need no download. Expect several minutes for it on two cores; `--skip-large` leaves it out.
 """
@@ -13,11 +13,15 @@ import statistics
 import sys
 import time
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionImg2ImgPipeline, UNet2DConditionModel
+from PIL import Image
+from skimage.color import rgb2gray
+from skimage.feature import canny
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from img2img_helpers import example_image, load_pipeline, prepare_image
+from img2img_helpers import MODELS, example_image, example_mask, load_pipeline, prepare_image
 
 CALL = {"strength": 0.5, "num_inference_steps": 30, "guidance_scale": 7.5}
 
@@ -68,6 +72,32 @@ def measure(name: str, pipe, repeats: int) -> float:
     return seconds
 
 
+def measure_tasks(repeats: int) -> dict[str, float]:
+    """Print one line for one call of each other task of the classroom model; return the median seconds."""
+    car = prepare_image(example_image("car"), MODELS["classroom"].native_size).image
+    mask = prepare_image(example_mask("car"), car.size).image
+    edges = Image.fromarray(canny(rgb2gray(np.asarray(car)))).convert("RGB")
+    calls = {
+        "inpaint": {"image": car, "mask_image": mask, "height": car.height, "width": car.width, "strength": 1.0},
+        "controlnet": {"image": car, "control_image": edges, "strength": 0.9},
+        "upscale": {"image": car.resize((32, 32)), "num_inference_steps": 20, "guidance_scale": 1.5},
+        "text2img": {},
+    }
+    found = {}
+    for task, options in calls.items():
+        pipe = load_pipeline(task, "classroom", device="cpu")
+        pipe.set_progress_bar_config(disable=True)
+        times = []
+        for repeat in range(repeats + 1):  # the first is not counted
+            started = time.perf_counter()
+            generator = torch.Generator().manual_seed(repeat)
+            pipe("a blue car on a city street", generator=generator, **{"num_inference_steps": 30, **options})
+            times.append(time.perf_counter() - started)
+        found[task] = statistics.median(times[1:])
+        print(f"one call of {task:22} {found[task]:>32.2f} s", flush=True)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmark", description=__doc__.split("\n")[0])
     parser.add_argument("--repeats", type=int, default=5, help="of the classroom model's edit; the median counts")
@@ -77,6 +107,7 @@ def main() -> None:
     print(f"{'model':34} {'size':>5} {'UNet':>11} {'time':>11} {'peak memory':>13}")
     classroom = load_pipeline("img2img", "classroom", device="cpu")
     small = measure("classroom model", classroom, args.repeats)
+    measure_tasks(args.repeats)
     if not args.skip_large:
         large = measure("Stable Diffusion 1.5, untrained", untrained_sd15(classroom.tokenizer), 1)
         print(f"The classroom model is {large / small:.0f} times as fast.")

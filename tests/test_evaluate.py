@@ -154,6 +154,15 @@ def test_the_table_replaces_only_what_is_between_the_markers(tmp_path):
     assert readme.read_text() == "no markers"
 
 
+def test_rows_measured_anew_replace_the_old_ones(tmp_path):
+    readme = tmp_path / "README.md"
+    bench.write_table(readme, bench.table([bench.Row("style", "1"), bench.Row("gained", "2"), bench.Row("size", "3")]))
+    merged = bench.merged(readme, bench.table([bench.Row("gained", "20"), bench.Row("new", "4")]))
+    assert merged == bench.table(
+        [bench.Row("style", "1"), bench.Row("size", "3"), bench.Row("gained", "20"), bench.Row("new", "4")]
+    )
+
+
 def test_a_sheet_shows_the_pictures_as_they_are(tmp_path):
     images = measures.painted(measures.photos(2, 0))
     bench.save_sheet([[(images[0], "one")], [(None, ""), (images[1], "a “prompt”")]], tmp_path / "s.png", scale=1)

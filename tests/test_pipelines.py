@@ -71,6 +71,23 @@ def one_for_all(sd_folders, tmp_path):
 
 
 @pytest.mark.parametrize("task", models.TASKS)
+def test_the_classroom_model_can_do_every_task(task):
+    pipe = load_pipeline(task, "classroom")
+    name, arguments = CALLS[task]
+    assert type(pipe).__name__ == name
+    size = pipe.unet.config.sample_size * (1 if task == "upscale" else pipe.vae_scale_factor)
+    assert size == {"upscale": 32}.get(task, MODELS["classroom"].native_size)
+    image = Image.new("RGB", (size, size), "teal")
+    sizes = dict.fromkeys({"height", "width"} & arguments.keys(), size)
+    arguments = {key: image if value is True else value for key, value in arguments.items()} | sizes
+    if task != "text2img":
+        arguments = {"image": image, **arguments}
+    pipe.set_progress_bar_config(disable=True)
+    made = pipe("a lake", num_inference_steps=2, **arguments).images[0]
+    assert made.size == (MODELS["classroom"].native_size,) * 2
+
+
+@pytest.mark.parametrize("task", models.TASKS)
 def test_one_folder_can_do_every_task(task, one_for_all):
     pipe = load_pipeline(task, str(one_for_all))
     name, arguments = CALLS[task]
@@ -85,7 +102,8 @@ def test_one_folder_can_do_every_task(task, one_for_all):
 
 
 def test_a_folder_says_which_tasks_it_can_do(sd_folders, one_for_all):
-    with pytest.raises(ValueError, match=r"cannot do 'upscale', only 'img2img', 'text2img', 'inpaint', 'controlnet'"):
+    told = r"cannot do 'upscale', only 'img2img', 'text2img', 'inpaint', 'controlnet'; .* model='classroom' or 'sd15'"
+    with pytest.raises(ValueError, match=told):
         load_pipeline("upscale", str(sd_folders["base"]))
     (one_for_all / "unet_inpaint" / "diffusion_pytorch_model.safetensors").unlink()
     with pytest.raises(OSError, match=r"could not be loaded .*the folder must be complete") as caught:
@@ -139,7 +157,7 @@ def test_offline_is_found_out_at_once():
     with pytest.raises(OSError, match="internet connection") as caught:
         load_pipeline("controlnet", "sd15")
     assert time.monotonic() - started < 20
-    assert "classroom" not in str(caught.value), "the classroom model has no ControlNet"
+    assert "model='classroom'" in str(caught.value), "which has a ControlNet of its own"
 
 
 def test_a_download_that_breaks_off_is_one_sentence_too(monkeypatch, capsys):
@@ -200,8 +218,6 @@ def test_environment_variables_choose(tiny_sd15, monkeypatch, capsys):
         ({"model": "~/nowhere"}, "no model '.*/nowhere'"),
         ({"model": "org/"}, "no model 'org/'"),
         ({"dtype": "int4"}, "no dtype 'int4'; choose 'auto', 'float32'"),
-        ({"task": "upscale", "model": "classroom"}, "cannot do 'upscale', only 'img2img', 'text2img'; .* model='sd15'"),
-        ({"task": "upscale"}, "classroom model cannot do 'upscale' yet"),
     ],
 )
 def test_wrong_arguments_get_one_sentence(arguments, told):

@@ -106,7 +106,11 @@ def test_preservation_draws_what_it_is_given():
     figure = plot_preservation([0.2, 0.6], {"car": [0.8, 0.4], "night": [0.7, 0.3]}, ceiling=0.95)
     (ax,) = figure.axes
     assert [list(line.get_ydata()) for line in ax.lines[:2]] == [[0.8, 0.4], [0.7, 0.3]]
-    assert "at strength 0.2, 0.6: car 0.80, 0.40; night 0.70, 0.30." in figure.alt
+    assert figure.alt == "Structure kept (SSIM) at strength 0.2, 0.6: car 0.80, 0.40; night 0.70, 0.30."
+    assert ax.get_ylabel() == "structure kept (SSIM)"
+    other = plot_preservation([0.2, 0.6], {"car": [0.1, 0.9]}, measure="share of blue")
+    assert other.axes[0].get_ylabel() == "share of blue"
+    assert other.alt.startswith("Share of blue at strength 0.2, 0.6: car 0.10")
 
 
 def test_preservation_needs_a_measurement_for_every_strength():
