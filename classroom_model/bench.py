@@ -55,7 +55,7 @@ def merged(readme: Path, new: str) -> str:
     """The table in ``readme`` with the lines of the table ``new`` in place of those on the same things, or at its end."""
     _, _, rest = readme.read_text().partition(BEGIN)
     old = rest.partition(END)[0].strip().splitlines()
-    head, *lines = [new.splitlines()[:2], *new.splitlines()[2:]]
+    head, lines = new.splitlines()[:2], new.splitlines()[2:]
     again = {line.split("|")[1] for line in lines}
     return "\n".join([*head, *(line for line in old[2:] if line.split("|")[1] not in again), *lines])
 

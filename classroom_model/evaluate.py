@@ -253,9 +253,8 @@ def main() -> None:
     bench, rows = Bench(args.weights, args.quick), []
     home = BUILD / "quick" if args.quick else FOLDER if bench.is_ours else BUILD / "other"
     (home / "pictures").mkdir(parents=True, exist_ok=True)
-    sections = [judge_rows, vae_rows, text_rows, strength_rows, car_rows, transfer_rows, wording_rows, cost_rows]
-    if args.tasks:
-        sections.clear()
+    base = [judge_rows, vae_rows, text_rows, strength_rows, car_rows, transfer_rows, wording_rows, cost_rows]
+    sections = [] if args.tasks else base
     for folder, section in TASK_SECTIONS.items():
         if (args.weights / folder).is_dir():
             sections.append(section)

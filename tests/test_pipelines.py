@@ -9,13 +9,28 @@ from PIL import Image
 
 from img2img_helpers import MODELS, describe_models, load_pipeline, models, pipelines
 
+PICTURE, SIDE = "a picture", "its side"  # what `run` fills in
 CALLS = {  # task: pipeline class, and the least that a call needs
     "img2img": ("StableDiffusionImg2ImgPipeline", {"strength": 0.5}),
-    "text2img": ("StableDiffusionPipeline", {"height": 16, "width": 16}),
-    "inpaint": ("StableDiffusionInpaintPipeline", {"mask_image": True, "strength": 0.5, "height": 16, "width": 16}),
+    "text2img": ("StableDiffusionPipeline", {"height": SIDE, "width": SIDE}),
+    "inpaint": (
+        "StableDiffusionInpaintPipeline",
+        {"mask_image": PICTURE, "strength": 0.5, "height": SIDE, "width": SIDE},
+    ),
     "upscale": ("StableDiffusionUpscalePipeline", {"noise_level": 20}),
-    "controlnet": ("StableDiffusionControlNetImg2ImgPipeline", {"control_image": True, "strength": 0.5}),
+    "controlnet": ("StableDiffusionControlNetImg2ImgPipeline", {"control_image": PICTURE, "strength": 0.5}),
 }
+
+
+def run(pipe, task: str, side: int) -> Image.Image:
+    """The least call of ``task``, on a plain picture of ``side`` × ``side`` pixels."""
+    picture = Image.new("RGB", (side, side), "teal")
+    _, arguments = CALLS[task]
+    arguments = {name: {PICTURE: picture, SIDE: side}.get(value, value) for name, value in arguments.items()}
+    if task != "text2img":
+        arguments["image"] = picture
+    pipe.set_progress_bar_config(disable=True)
+    return pipe("a lake", num_inference_steps=2, **arguments).images[0]
 
 
 @pytest.fixture
@@ -41,19 +56,10 @@ def tiny_sd15(sd_folders, monkeypatch):
 @pytest.mark.parametrize("task", models.TASKS)
 def test_every_task_loads_from_the_second_mirror_and_runs(task, tiny_sd15, capsys):
     pipe = load_pipeline(task, "sd15")
-    name, arguments = CALLS[task]
-    assert type(pipe).__name__ == name
+    assert type(pipe).__name__ == CALLS[task][0]
     assert type(pipe).__module__.startswith("diffusers.")
     assert capsys.readouterr().out == f"Stable Diffusion 1.5 for {task}, float32 on cpu (no GPU was found).\n"
-    image = Image.new("RGB", (16, 16), "teal")
-    if task != "text2img":
-        arguments = {"image": image, **arguments}
-    for key in ("mask_image", "control_image"):
-        if key in arguments:
-            arguments[key] = image
-    pipe.set_progress_bar_config(disable=True)
-    made = pipe("a lake", num_inference_steps=2, **arguments).images[0]
-    assert made.size == ((128, 128) if task == "upscale" else (16, 16))
+    assert run(pipe, task, 16).size == ((128, 128) if task == "upscale" else (16, 16))
 
 
 @pytest.fixture
@@ -73,32 +79,18 @@ def one_for_all(sd_folders, tmp_path):
 @pytest.mark.parametrize("task", models.TASKS)
 def test_the_classroom_model_can_do_every_task(task):
     pipe = load_pipeline(task, "classroom")
-    name, arguments = CALLS[task]
-    assert type(pipe).__name__ == name
+    assert type(pipe).__name__ == CALLS[task][0]
     size = pipe.unet.config.sample_size * (1 if task == "upscale" else pipe.vae_scale_factor)
     assert size == {"upscale": 32}.get(task, MODELS["classroom"].native_size)
-    image = Image.new("RGB", (size, size), "teal")
-    sizes = dict.fromkeys({"height", "width"} & arguments.keys(), size)
-    arguments = {key: image if value is True else value for key, value in arguments.items()} | sizes
-    if task != "text2img":
-        arguments = {"image": image, **arguments}
-    pipe.set_progress_bar_config(disable=True)
-    made = pipe("a lake", num_inference_steps=2, **arguments).images[0]
-    assert made.size == (MODELS["classroom"].native_size,) * 2
+    assert run(pipe, task, size).size == (MODELS["classroom"].native_size,) * 2
 
 
 @pytest.mark.parametrize("task", models.TASKS)
 def test_one_folder_can_do_every_task(task, one_for_all):
     pipe = load_pipeline(task, str(one_for_all))
-    name, arguments = CALLS[task]
-    assert type(pipe).__name__ == name
+    assert type(pipe).__name__ == CALLS[task][0]
     assert pipe.unet.config.in_channels == {"inpaint": 9, "upscale": 7}.get(task, 4)
-    image = Image.new("RGB", (16, 16), "teal")
-    if task != "text2img":
-        arguments = {"image": image, **arguments}
-    arguments = {key: image if value is True else value for key, value in arguments.items()}
-    pipe.set_progress_bar_config(disable=True)
-    assert pipe("a lake", num_inference_steps=2, **arguments).images[0].width >= 16
+    assert run(pipe, task, 16).width >= 16
 
 
 def test_a_folder_says_which_tasks_it_can_do(sd_folders, one_for_all):
