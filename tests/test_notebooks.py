@@ -15,6 +15,7 @@ from jupytext.compare import NotebookDifference, compare_notebooks
 from PIL import Image
 
 from tests import notebook_outputs
+from tests.wrong_answers import with_wrong_answers
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -121,10 +122,15 @@ def test_solutions_are_folded_and_pass_and_unsolved_exercises_do_not(path):
 
 @each_notebook
 @pytest.mark.xdist_group("notebooks")
-def test_runs_offline_and_gives_the_stored_outputs(path):
+def test_runs_offline_gives_the_stored_outputs_and_accepts_no_wrong_answer(path):
     """Also the proof that no lesson needs the network: `execute` cuts it off."""
     notebook = nbformat.read(path, 4)
-    told = notebook_outputs.differences(notebook, notebook_outputs.execute(notebook))
+    fresh = notebook_outputs.execute(with_wrong_answers(notebook, path.stem))
+    wrong = [cell for cell in fresh.cells if "wrong" in cell.metadata.get("tags", [])]
+    for cell in wrong:
+        assert cell.outputs[-1].data["text/plain"].startswith("✘"), cell.source
+    fresh.cells = [cell for cell in fresh.cells if cell not in wrong]
+    told = notebook_outputs.differences(notebook, fresh)
     assert not told, "\n".join(told)
 
 

@@ -1,0 +1,145 @@
+"""Answers that learners typically give and that a lesson's check must turn down, at least two an exercise.
+
+Each is what the exercise's own cell becomes: text of it → what stands there instead.
+"""
+
+import copy
+
+import nbformat
+
+WRONG: dict[str, dict[int, list[dict[str, str]]]] = {
+    "01_setup": {
+        1: [{"my_answer = ...": "my_answer = True"}, {"my_answer = ...": 'my_answer = "alike"'}],
+        2: [
+            {"a landscape on a sunny day": "pencil sketch with cross-hatching", "0.3\n": "0.1\n"},
+            {"a landscape on a sunny day": "pencil sketch with cross-hatching", "0.3\n": "1.0\n"},
+            {"0.3\n": "0.8\n"},  # the prompt says nothing of pencil
+        ],
+        3: [
+            {"my_result = ...": "my_result = portrait_format"},  # no edit
+            {"my_result = ...": "my_result = prepare_image(portrait_format, size).image"},  # not restored
+            {"my_result = ...": "my_result = portrait_format.transpose(2)"},
+        ],
+    },
+    "02_strength": {
+        1: [{"my_answer = ...": "my_answer = 0.05"}, {"my_answer = ...": "my_answer = 0.9"}],
+        2: [{"my_strength = 0.1": "my_strength = 0.2"}, {"my_strength = 0.1": "my_strength = 0.9"}],
+        3: [
+            {
+                "    return ...": "    shared = torch.Generator().manual_seed(0)\n"
+                "    return [pipe(prompt, image=picture, strength=s, num_inference_steps=10, generator=shared).images[0]"
+                " for s in strengths]"
+            },
+            {
+                "    return ...": "    return [pipe(prompt, image=picture, strength=s, num_inference_steps=10).images[0]"
+                " for s in strengths]"
+            },
+        ],
+    },
+    "03_mechanics": {
+        1: [{"my_answer = ...": "my_answer = 29"}, {"my_answer = ...": "my_answer = 71"}],
+        2: [{"my_steps = ...": "my_steps = 12"}, {"my_steps = ...": "my_steps = 36"}],
+        3: [
+            {"my_latents = ...": "my_latents = noisy"},  # no step taken
+            {
+                "my_latents = ...": "my_latents, words = noisy, encode_prompt('')\n"
+                "for t in timesteps:\n"
+                "    with torch.no_grad():\n"
+                "        predicted = pipe.unet(my_latents, t, encoder_hidden_states=words).sample\n"
+                "    my_latents = scheduler.step(predicted, t, my_latents).prev_sample"
+            },
+        ],
+    },
+    "04_style_transfer": {
+        1: [{"my_answer = ...": 'my_answer = "pencil"'}, {"my_answer = ...": 'my_answer = "watercolor"'}],
+        2: [
+            {"my_strength, my_blend = 0.8, 0.0": "my_strength, my_blend = 0.8, 1.0"},
+            {"my_strength, my_blend = 0.8, 0.0": "my_strength, my_blend = 0.1, 0.0"},
+        ],
+        3: [
+            {"    return ...": "    return edit"},
+            {
+                "    return ...": "    light, _, _ = picture.convert('YCbCr').split()\n"
+                "    _, blue, red = edit.convert('YCbCr').split()\n"
+                "    return Image.merge('YCbCr', (light, blue, red)).convert('RGB')"
+            },
+        ],
+    },
+    "05_object_edits": {
+        1: [{"my_answer = ...": "my_answer = True"}, {"my_answer = ...": 'my_answer = "blue"'}],
+        2: [
+            {"A car on": "A green car on"},  # too little strength
+            {"A car on": "A green car on", ", 0.1\n": ", 0.9\n"},
+            {", 0.1\n": ", 0.3\n"},  # no colour named
+        ],
+        3: [
+            {
+                "    return ...": "    options = {'strength': 0.7, 'num_inference_steps': 10, 'guidance_scale': 7.5}\n"
+                "    one = torch.Generator().manual_seed(seeds[0])\n"
+                "    return pipe([prompt] * 3, image=[picture] * 3, generator=one, **options).images"
+            },
+            {
+                "    return ...": "    options = {'strength': 0.7, 'num_inference_steps': 10, 'guidance_scale': 7.5}\n"
+                "    same = [torch.Generator().manual_seed(0) for _ in seeds]\n"
+                "    return pipe([prompt] * 3, image=[picture] * 3, generator=same, **options).images"
+            },
+        ],
+    },
+    "09_multi_pass": {
+        1: [{"my_answer = ...": "my_answer = 3"}, {"my_answer = ...": "my_answer = 1"}],
+        2: [{"[0.9, 0.9]": "[0.3, 0.1]"}, {"[0.9, 0.9]": "[0.5, 0.9]"}],
+        3: [
+            {
+                "    return ...": "    shared = torch.Generator().manual_seed(recipe.passes[0].seed)\n"
+                "    for one in recipe.passes:\n"
+                "        picture = pipe(one.prompt, negative_prompt=one.negative_prompt, image=picture,\n"
+                "            strength=one.strength, num_inference_steps=one.num_inference_steps,\n"
+                "            guidance_scale=one.guidance_scale, generator=shared).images[0]\n"
+                "    return picture"
+            },
+            {
+                "    return ...": "    for one in recipe.passes:\n"
+                "        picture = pipe(one.prompt, image=picture, strength=one.strength,\n"
+                "            generator=torch.Generator().manual_seed(one.seed)).images[0]\n"
+                "    return picture"
+            },
+        ],
+    },
+    "10_troubleshooting": {
+        1: [{"my_answer = ...": "my_answer = 10"}, {"my_answer = ...": "my_answer = 50"}],
+        2: [{"= 4, 0.5, 0.0": "= 4, 0.5, 1.0"}, {"= 4, 0.5, 0.0": "= 1, 0.8, 1.0"}],
+        3: [
+            {"    return ...": "    return wanted / num_inference_steps"},
+            {"    return ...": "    return 0.05"},
+        ],
+    },
+}
+
+
+def with_wrong_answers(notebook: nbformat.NotebookNode, stem: str) -> nbformat.NotebookNode:
+    """A copy of lesson ``stem`` with its wrong answers as cells, tagged ``wrong``, before each exercise's own cell.
+
+    Raises:
+        ValueError: if an exercise has fewer than two, or a text to be replaced is not there exactly once.
+    """
+    tried = copy.deepcopy(notebook)
+    solutions = [i for i, cell in enumerate(tried.cells) if "solution" in cell.metadata.get("tags", [])]
+    answers = WRONG.get(stem, {})
+    if sorted(answers) != list(range(1, len(solutions) + 1)):
+        raise ValueError(
+            f"{stem} has {len(solutions)} exercises, tests/wrong_answers.py has answers for {sorted(answers)}"
+        )
+    for number, solution in reversed(list(enumerate(solutions, 1))):
+        at = max(i for i in range(solution) if tried.cells[i].cell_type == "code")
+        if len(answers[number]) < 2:
+            raise ValueError(f"{stem}, exercise {number}: give at least two wrong answers")
+        made = []
+        for changes in answers[number]:
+            source = tried.cells[at].source
+            for old, new in changes.items():
+                if source.count(old) != 1:
+                    raise ValueError(f"{stem}, exercise {number}: {old!r} is there {source.count(old)} times")
+                source = source.replace(old, new)
+            made.append(nbformat.v4.new_code_cell(source, metadata={"tags": ["wrong"]}))
+        tried.cells[at:at] = made
+    return tried
