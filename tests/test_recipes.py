@@ -2,12 +2,15 @@
 
 import dataclasses
 import json
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from img2img_helpers import EditPass, Recipe, recipes
+from img2img_helpers import EditPass, Recipe, example_image, plan_steps, recipes
 
 THREE = (
     EditPass("oil painting style", 0.6, 1, num_inference_steps=4),
@@ -272,3 +275,34 @@ def test_saving_says_which_names_work(tmp_path, image, name, with_image):
     with pytest.raises(ValueError, match=r"saved as 'name\.json', or as 'name\.png' with its image"):
         Recipe(THREE).save(tmp_path / name, image if with_image else None)
     assert not list(tmp_path.iterdir())
+
+
+KILLED = """
+import os, signal, sys
+from img2img_helpers import Recipe, example_image, load_pipeline
+
+folder = sys.argv[1]
+pipe = load_pipeline("img2img", "classroom", device="cpu")
+
+def die_in_the_third_pass(*_):
+    if os.path.exists(f"{folder}/pass-2.png"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+pipe.unet.register_forward_hook(die_in_the_third_pass)
+Recipe.load(sys.argv[2]).run(pipe, example_image("landscape").resize((128, 128)), folder)
+"""
+
+
+@pytest.mark.parametrize("chain", recipes.CHAINS)
+def test_a_kernel_killed_in_the_third_pass_loses_nothing(classroom_pipe, tmp_path, chain):
+    picture, recipe = example_image("landscape").resize((128, 128)), Recipe(THREE, chain)
+    uninterrupted = recipe.run(classroom_pipe, picture)
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "edit"), str(recipe.save(tmp_path / "recipe.json"))]
+    assert subprocess.run(command, capture_output=True, timeout=300).returncode == -signal.SIGKILL
+    assert sorted(file.name for file in (tmp_path / "edit").glob("*.png")) == ["pass-1.png", "pass-2.png"]
+    unet_calls = []
+    hook = classroom_pipe.unet.register_forward_hook(lambda *_: unet_calls.append(1))
+    resumed = recipe.run(classroom_pipe, picture, tmp_path / "edit")
+    hook.remove()
+    assert len(unet_calls) == plan_steps(classroom_pipe, THREE[2].strength, THREE[2].num_inference_steps).unet_calls
+    assert _same(resumed, uninterrupted)
