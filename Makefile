@@ -51,4 +51,4 @@ benchmark:
 	@$(BIN)/python -m tests.benchmark $(ARGS)
 
 clean:
-	@rm -rf .venv build book/notebooks
+	@rm -rf .venv build book/notebooks book/generated
