@@ -139,7 +139,7 @@ def _measured(measure: str, result, original, where: np.ndarray | None) -> float
 
 
 def check_same_image(mine, reference, *, tolerance: float = 1e-4, hint: str = "") -> Feedback:
-    """Compare two images, arrays or tensors element by element.
+    """Compare two images, arrays or tensors, or lists of them, element by element.
 
     Args:
         mine: what you made; ``...`` if you have nothing yet.
@@ -150,6 +150,14 @@ def check_same_image(mine, reference, *, tolerance: float = 1e-4, hint: str = ""
     """
     if mine is ... or mine is None:
         return Feedback(False, "There is nothing to compare yet: replace the three dots, then run this cell again.")
+    if isinstance(reference, list):
+        if not isinstance(mine, (list, tuple)) or len(mine) != len(reference):
+            return Feedback(False, f"There should be a list of {len(reference)}. {hint}".strip())
+        told = [
+            check_same_image(one, other, tolerance=tolerance, hint=hint)
+            for one, other in zip(mine, reference, strict=True)
+        ]
+        return next((one for one in told if not one), told[0])
     mine, reference = _as_array(mine), _as_array(reference)
     if mine.shape != reference.shape:
         return Feedback(False, f"Yours has the shape {mine.shape}, the reference {reference.shape}. {hint}".strip())

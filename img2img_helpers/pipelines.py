@@ -151,14 +151,14 @@ def _load_first(card: ModelCard, task: str, dtype: torch.dtype) -> DiffusionPipe
     """Load the first of the card's ids that can be had."""
     import diffusers
 
-    cls = {
-        "img2img": diffusers.AutoPipelineForImage2Image,
-        "text2img": diffusers.AutoPipelineForText2Image,
-        "inpaint": diffusers.AutoPipelineForInpainting,
-        "upscale": diffusers.StableDiffusionUpscalePipeline,
-        "controlnet": diffusers.AutoPipelineForImage2Image,
-    }[task]
-    with _quiet():
+    with _quiet():  # before the classes are named: that imports transformers, which misses torchvision aloud
+        cls = {
+            "img2img": diffusers.AutoPipelineForImage2Image,
+            "text2img": diffusers.AutoPipelineForText2Image,
+            "inpaint": diffusers.AutoPipelineForInpainting,
+            "upscale": diffusers.StableDiffusionUpscalePipeline,
+            "controlnet": diffusers.AutoPipelineForImage2Image,
+        }[task]
         try:
             parts = _task_parts(card, task, dtype)
         except OSError as error:  # the folder is incomplete

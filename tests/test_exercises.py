@@ -101,3 +101,14 @@ def test_same_image():
     assert "shape" in check_same_image(tensor[:, :2], tensor).message
     assert "replace the three dots" in check_same_image(..., tensor).message
     assert not check_same_image(tensor * float("nan"), tensor)
+
+
+def test_lists_of_images():
+    one, other = np.zeros((4, 4)), np.ones((4, 4))
+    assert check_same_image([one, other], [one, other])
+    assert not check_same_image([other, one], [one, other])
+    assert not check_same_image([one, other], [one, one])
+    assert "replace the three dots" in check_same_image(..., [one, other]).message
+    assert "replace the three dots" in check_same_image([one, ...], [one, other]).message
+    for wrong in ([one], one, [one, other, one]):
+        assert "a list of 2. Mind." in check_same_image(wrong, [one, other], hint="Mind.").message

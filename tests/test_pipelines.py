@@ -1,6 +1,8 @@
 """`load_pipeline` on real SD-format folders: the code that loads hub models, without a hub."""
 
 import dataclasses
+import subprocess
+import sys
 import time
 
 import pytest
@@ -238,3 +240,10 @@ def test_describe_models_is_a_table_of_all():
 def test_cards_tell_the_classroom_models_true_size(classroom_pipe):
     card = MODELS["classroom"]
     assert classroom_pipe.unet.config.sample_size * classroom_pipe.vae_scale_factor == card.native_size
+
+
+def test_a_first_call_says_one_line_and_nothing_else():
+    code = "from img2img_helpers import load_pipeline; load_pipeline('img2img', 'classroom', device='cpu')"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert ran.stdout == "the classroom model for img2img, float32 on cpu.\n"
+    assert ran.stderr == ""

@@ -1,0 +1,357 @@
+"""Widgets: a strength slider that computes, a comparison to drag, a mask to paint.
+
+They run in JupyterLab, and in Colab after ``google.colab.output.enable_custom_widget_manager()``.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import html
+import io
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anywidget
+import ipywidgets
+import numpy as np
+import traitlets
+from PIL import Image
+
+from .images import load_image
+from .measure import structure_similarity
+from .strength import plan_steps
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+
+FRONTEND = Path(__file__).parent / "frontend"
+PNG_URL = "data:image/png;base64,"
+
+
+def _png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format="png")
+    return file.getvalue()
+
+
+def _url(image: Image.Image) -> str:
+    return PNG_URL + base64.b64encode(_png(image)).decode()
+
+
+class BeforeAfter(anywidget.AnyWidget):
+    """What :func:`before_after` shows; ``position`` is the share of the first picture in view, 0 to 100."""
+
+    _esm = FRONTEND / "before_after.js"
+    _css = FRONTEND / "widgets.css"
+    before = traitlets.Unicode().tag(sync=True)
+    after = traitlets.Unicode().tag(sync=True)
+    labels = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    alt = traitlets.Unicode().tag(sync=True)
+    width = traitlets.Int(480).tag(sync=True)
+    position = traitlets.Int(50).tag(sync=True)
+
+    def __repr__(self) -> str:  # not the pictures in it, which every page would carry as text
+        return f"{type(self).__name__}({self.alt})"
+
+
+def before_after(
+    before, after, labels: Sequence[str] = ("before", "after"), *, width: int = 480, alt: str = ""
+) -> BeforeAfter:
+    """Two pictures on top of each other with a divider to drag, or to move with the arrow keys.
+
+    Also works on a page without a kernel.
+
+    Args:
+        before, after: anything :func:`~img2img_helpers.load_image` takes, of one shape; the sizes may differ.
+        labels: what to write on the left and on the right.
+        width: on the screen, in pixels.
+        alt: what is compared, for those who cannot see it.
+
+    Raises:
+        ValueError: if one picture is of another shape than the other, or there are not two labels.
+    """
+    before, after, labels = load_image(before), load_image(after), list(labels)
+    if len(labels) != 2 or not all(isinstance(label, str) for label in labels):
+        raise ValueError(f"before_after needs two labels, one for each picture, not {labels!r}.")
+    ratio = (before.width / before.height) / (after.width / after.height)
+    if not 0.98 <= ratio <= 1.02:
+        raise ValueError(
+            f"before_after lays two pictures on top of each other, so they must have one shape, not "
+            f"{before.width}×{before.height} and {after.width}×{after.height}; restore the edit to the original's size."
+        )
+    return BeforeAfter(
+        before=_url(before),
+        after=_url(after),
+        labels=labels,
+        width=width,
+        alt=alt or f"a comparison of two pictures: {labels[0]} and {labels[1]}",
+    )
+
+
+class MaskPainter(anywidget.AnyWidget):
+    """What :func:`paint_mask` shows; :attr:`mask` is what has been painted so far."""
+
+    _esm = FRONTEND / "paint_mask.js"
+    _css = FRONTEND / "widgets.css"
+    image = traitlets.Unicode().tag(sync=True)
+    size = traitlets.List(traitlets.Int()).tag(sync=True)
+    width = traitlets.Int(384).tag(sync=True)
+    brush = traitlets.Int().tag(sync=True)
+    data = traitlets.Unicode("").tag(sync=True)  # the mask as a PNG whose opaque pixels are painted; "" if none are
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.size[0]}×{self.size[1]})"
+
+    @property
+    def mask(self) -> Image.Image:
+        """What has been painted, 255, on black, 0: mode ``L``, of exactly the image's size."""
+        if not self.data:
+            return Image.new("L", tuple(self.size), 0)
+        drawn = Image.open(io.BytesIO(base64.b64decode(self.data.removeprefix(PNG_URL))))
+        painted = np.asarray(drawn.convert("RGBA"))[..., 3] >= 128
+        return Image.fromarray(painted.astype(np.uint8) * 255)
+
+    @mask.setter
+    def mask(self, mask) -> None:
+        mask = load_image(mask).convert("L")
+        if mask.size != tuple(self.size):
+            raise ValueError(
+                f"The mask is {mask.width}×{mask.height} pixels, the image {self.size[0]}×{self.size[1]}; resize the "
+                f"mask with Image.Resampling.NEAREST."
+            )
+        drawn = Image.new("RGBA", mask.size, "white")
+        drawn.putalpha(mask.point(lambda value: 255 * (value >= 128)))
+        self.data = _url(drawn)
+
+
+def paint_mask(image, mask=None, *, brush: int | None = None, width: int = 384) -> MaskPainter:
+    """Paint a mask on a picture, with the mouse, a pen or a finger: draw, erase, undo, clear, invert.
+
+    Show the result as a cell's last line, paint, and read its ``mask`` in a later cell.
+
+    Args:
+        image: anything :func:`~img2img_helpers.load_image` takes.
+        mask: to start from, of the image's size, white where painted; nothing if left out.
+        brush: its width in the image's pixels, at first; a tenth of the image if left out.
+        width: on the screen, in pixels.
+
+    Raises:
+        ValueError: if ``mask`` has another size than ``image``.
+    """
+    image = load_image(image)
+    painter = MaskPainter(
+        image=_url(image), size=list(image.size), brush=brush or max(1, max(image.size) // 10), width=width
+    )
+    if mask is not None:
+        painter.mask = mask
+    return painter
+
+
+class Cancelled(Exception):
+    """An edit that was given up halfway."""
+
+
+class StrengthExplorer(ipywidgets.VBox):
+    """What :func:`strength_explorer` shows; :attr:`result` is the edit in view."""
+
+    def __init__(self, pipe: DiffusionPipeline, image: Image.Image, start: dict) -> None:
+        # the same weights, another scheduler: a cell may call yours in the meantime
+        self._pipe = copy.copy(pipe)
+        self._pipe.scheduler = copy.deepcopy(pipe.scheduler)
+        self._pipe.set_progress_bar_config(disable=True)
+        self._image = image
+        self._made: dict[tuple, tuple[Image.Image, str]] = {}
+        self._wanted: tuple | None = None
+        self._lock = threading.Lock()
+        self._worker: threading.Thread | None = None
+        self.result: Image.Image | None = None
+
+        wide = {"layout": {"width": "100%"}, "style": {"description_width": "110px"}}
+        self.strength = ipywidgets.FloatSlider(
+            start["strength"], min=0, max=1, step=0.05, description="strength", **wide
+        )
+        self.prompt = ipywidgets.Text(start["prompt"], description="prompt", continuous_update=False, **wide)
+        self.negative_prompt = ipywidgets.Text(
+            start["negative_prompt"], description="negative prompt", continuous_update=False, **wide
+        )
+        self.guidance_scale = ipywidgets.FloatSlider(
+            start["guidance_scale"], min=1, max=15, step=0.5, description="guidance scale", **wide
+        )
+        self.num_inference_steps = ipywidgets.IntSlider(
+            start["num_inference_steps"], min=1, max=100, description="steps", **wide
+        )
+        self.seed = ipywidgets.BoundedIntText(start["seed"], min=0, max=2**31 - 1, description="seed", **wide)
+        self.settings = (
+            self.strength, self.prompt, self.negative_prompt, self.guidance_scale, self.num_inference_steps, self.seed
+        )  # fmt: skip
+        picture = {"layout": {"width": "48%", "object_fit": "contain"}}
+        self._edit = ipywidgets.Image(value=_png(image), format="png", **picture)
+        self._told = ipywidgets.HTML()
+        self.progress = ipywidgets.IntProgress(0, max=1, layout={"width": "100%"})
+        self.cancel = ipywidgets.Button(description="Cancel", icon="stop", disabled=True)
+        pictures = [ipywidgets.Image(value=_png(image), format="png", **picture), self._edit]
+        for widget in self.settings:
+            widget.observe(lambda _: self._ask(), "value")
+        self.cancel.on_click(lambda _: self._give_up())
+        super().__init__(
+            [
+                *self.settings,
+                ipywidgets.HBox(pictures, layout={"justify_content": "space-between"}),
+                ipywidgets.HBox([self.progress, self.cancel]),
+                self._told,
+            ],
+            layout={"max_width": "640px"},
+        )
+        self._ask()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.prompt.value!r})"
+
+    def _ask(self) -> None:
+        """Show what the settings ask for: at once if it has been made, else as soon as it is."""
+        key = tuple(widget.value for widget in self.settings)
+        with self._lock:
+            self._wanted = key  # whatever waited before is dropped, and what runs gives up
+            if key not in self._made and (self._worker is None or not self._worker.is_alive()):
+                self._worker = threading.Thread(target=self._work, daemon=True)
+                self._worker.start()
+        if key in self._made:
+            self._show(key)
+
+    def _give_up(self) -> None:
+        with self._lock:
+            self._wanted = None
+        self._told.value = "Cancelled. Move a slider to go on."
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                key = self._wanted
+                if key is None or key in self._made:
+                    self._worker, self.cancel.disabled, self.progress.value = None, True, 0
+                    return
+            try:
+                self._made[key] = self._make(key)
+            except Cancelled:
+                continue
+            except Exception as error:  # whatever it is, the widget says it and stays usable
+                self._failed(key, error)
+                continue
+            if key == self._wanted:
+                self._show(key)
+
+    def _failed(self, key: tuple, error: Exception) -> None:
+        with self._lock:
+            if self._wanted == key:
+                self._wanted = None
+        self._told.value = f"<span role='alert'>{html.escape(str(error).strip().splitlines()[0])}</span>"
+
+    def _make(self, key: tuple) -> tuple[Image.Image, str]:
+        import torch
+
+        strength, prompt, negative_prompt, guidance_scale, steps, seed = key
+        plan = plan_steps(self._pipe, strength, steps)
+        self.cancel.disabled = False
+        self.progress.max, self.progress.value = plan.unet_calls, 0
+
+        def step(_pipe, number: int, _timestep, tensors: dict) -> dict:
+            if self._wanted != key:
+                raise Cancelled
+            self.progress.value = number + 1
+            return tensors
+
+        edit = self._pipe(
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            image=self._image,
+            strength=strength,
+            num_inference_steps=steps,
+            guidance_scale=guidance_scale,
+            generator=torch.Generator().manual_seed(seed),
+            callback_on_step_end=step,
+        ).images[0]
+        kept = structure_similarity(self._image, edit)
+        told = (
+            f"<b>{plan.steps_run} of {steps} steps</b> run, from timestep {plan.start_timestep:g}, where "
+            f"{plan.signal_kept:.0%} of the signal is left: {plan.unet_calls} UNet calls. "
+            f"<b>Structure kept: {kept:.2f}</b>"
+        )
+        return edit, told
+
+    def _show(self, key: tuple) -> None:
+        self.result, told = self._made[key]
+        self._edit.value, self._told.value = _png(self.result), told
+
+
+def strength_explorer(
+    pipe: DiffusionPipeline,
+    image,
+    prompt: str,
+    *,
+    negative_prompt: str = "",
+    strength: float = 0.5,
+    seed: int = 0,
+    guidance_scale: float = 7.5,
+    num_inference_steps: int = 25,
+    precompute: Sequence[float] | None = None,
+) -> ipywidgets.VBox:
+    """A slider over strength: the edit beside the original, what really runs, and how much structure is kept.
+
+    Edits are made while the page stays usable; the latest setting wins, and what was made once is shown at once.
+
+    Args:
+        pipe: an img2img pipeline.
+        image: anything :func:`~img2img_helpers.load_image` takes, of a size that ``pipe`` takes.
+        prompt, negative_prompt, strength, seed, guidance_scale, num_inference_steps: to start with; all can be
+            changed in the widget.
+        precompute: strengths to make first, with a progress bar. The slider then has these alone and needs no
+            kernel: for a page, or a projector.
+
+    Raises:
+        ValueError: if the image has a size that ``pipe`` would cut, or a strength to precompute runs no step.
+    """
+    image = load_image(image)
+    factor = pipe.vae_scale_factor
+    if image.width % factor or image.height % factor:
+        raise ValueError(
+            f"The image is {image.width}×{image.height}, but the sides must be multiples of {factor}; "
+            f"use prepare_image(image, size).image."
+        )
+    start = {
+        "prompt": prompt,
+        "negative_prompt": negative_prompt,
+        "strength": strength,
+        "seed": seed,
+        "guidance_scale": guidance_scale,
+        "num_inference_steps": num_inference_steps,
+    }
+    if precompute is None:
+        return StrengthExplorer(pipe, image, start)
+    return _precomputed(pipe, image, [float(s) for s in precompute], start)
+
+
+def _precomputed(pipe, image: Image.Image, strengths: list[float], start: dict) -> ipywidgets.VBox:
+    from .sweep import strength_sweep
+
+    call = {name: value for name, value in start.items() if name not in ("prompt", "strength")}
+    edits = strength_sweep(pipe, start["prompt"], image, strengths, **call)
+    frames = []
+    for strength, edit in zip(strengths, edits, strict=True):
+        plan = plan_steps(pipe, strength, start["num_inference_steps"])
+        told = f"{plan.steps_run} steps run. Structure kept: {structure_similarity(image, edit):.2f}"
+        frames.append(
+            ipywidgets.VBox([ipywidgets.Image(value=_png(edit), format="png", width=288), ipywidgets.Label(told)])
+        )
+    middle = min(range(len(strengths)), key=lambda i: abs(strengths[i] - start["strength"]))
+    stack = ipywidgets.Stack(frames, selected_index=middle)
+    slider = ipywidgets.SelectionSlider(
+        options=[(f"{s:g}", i) for i, s in enumerate(strengths)], index=middle, description="strength"
+    )
+    ipywidgets.jslink((slider, "index"), (stack, "selected_index"))
+    original = ipywidgets.Image(value=_png(image), format="png", width=288)
+    return ipywidgets.VBox(
+        [slider, ipywidgets.HBox([ipywidgets.VBox([original, ipywidgets.Label("the input")]), stack])]
+    )

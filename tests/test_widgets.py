@@ -1,0 +1,133 @@
+"""The widgets' Python side; tests/test_browser.py sees them in JupyterLab."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from img2img_helpers import before_after, example_image, example_mask, paint_mask, strength_explorer, widgets
+
+
+@pytest.fixture
+def image():
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8))
+
+
+def settle(explorer):
+    """Wait until the explorer computes no more."""
+    while (worker := explorer._worker) is not None:
+        worker.join(60)
+
+
+def test_a_comparison_takes_pictures_of_one_shape():
+    widget = before_after(example_image("car").resize((64, 64)), example_image("car"), ["small", "large"])
+    assert widget.before.startswith(widgets.PNG_URL)
+    assert widget.labels == ["small", "large"]
+    assert widget.alt == "a comparison of two pictures: small and large"
+    assert len(repr(widget)) < 100
+    with pytest.raises(ValueError, match="one shape, not 512×512 and 100×50"):
+        before_after(example_image("car"), example_image("car").resize((100, 50)))
+    with pytest.raises(ValueError, match="two labels"):
+        before_after(example_image("car"), example_image("car"), ["one"])
+
+
+def test_a_painted_mask_has_the_images_size_and_starts_from_one():
+    image, mask = example_image("car").resize((200, 120)), example_mask("car").resize((200, 120))
+    painter = paint_mask(image, mask)
+    assert painter.mask.size == (200, 120)
+    assert np.array_equal(np.asarray(painter.mask), 255 * (np.asarray(mask) >= 128))
+    empty = paint_mask(image)
+    assert empty.mask.mode == "L"
+    assert not np.asarray(empty.mask).any()
+    assert len(repr(empty)) < 100
+    with pytest.raises(ValueError, match="mask is 512×512 pixels, the image 200×120"):
+        paint_mask(image, example_mask("car"))
+
+
+def test_half_painted_pixels_are_one_or_the_other(image):
+    painter = paint_mask(image)
+    alpha = np.zeros((16, 16), np.uint8)
+    alpha[0, :3] = (127, 128, 255)  # the soft rim of a brush
+    drawn = Image.new("RGBA", (16, 16), "white")
+    drawn.putalpha(Image.fromarray(alpha))
+    painter.data = widgets._url(drawn)
+    assert np.asarray(painter.mask)[0, :4].tolist() == [0, 255, 255, 0]
+
+
+def test_the_explorer_shows_what_a_plain_call_makes(tiny_pipe, image):
+    explorer = strength_explorer(tiny_pipe, image, "a lake", strength=0.6, seed=3, num_inference_steps=10)
+    settle(explorer)
+    call = {"image": image, "strength": 0.6, "num_inference_steps": 10, "guidance_scale": 7.5, "negative_prompt": ""}
+    plain = tiny_pipe("a lake", generator=torch.Generator().manual_seed(3), **call).images[0]
+    assert np.array_equal(explorer.result, plain)
+    assert "6 of 10 steps" in explorer._told.value
+    assert "Structure kept" in explorer._told.value
+    assert explorer.cancel.disabled
+
+
+def test_the_latest_setting_wins_and_what_was_made_is_kept(tiny_pipe, image, monkeypatch):
+    explorer = strength_explorer(tiny_pipe, image, "a lake", num_inference_steps=20)
+    settle(explorer)
+    started, began, go_on, make = [], threading.Event(), threading.Event(), explorer._make
+
+    def counted(key):
+        started.append(key[0])
+        began.set()
+        go_on.wait(60)  # until all ten values have come
+        return make(key)
+
+    monkeypatch.setattr(explorer, "_make", counted)
+    explorer.strength.value = 0.1
+    assert began.wait(60)
+    for value in (0.15, 0.2, 0.25, 0.3, 0.6, 0.7, 0.8, 0.9, 1.0):
+        explorer.strength.value = value
+    go_on.set()
+    settle(explorer)
+    assert started == [0.1, 1.0]
+    assert "20 of 20 steps" in explorer._told.value
+    last = explorer.result
+    explorer.strength.value = 0.5
+    explorer.strength.value = 1.0
+    settle(explorer)
+    assert started == [0.1, 1.0]  # both were there already
+    assert explorer.result is last
+
+
+def test_cancelling_and_errors_leave_the_explorer_usable(tiny_pipe, image, monkeypatch):
+    explorer = strength_explorer(tiny_pipe, image, "a lake", num_inference_steps=5)
+    settle(explorer)
+    explorer.strength.value = 0.0
+    settle(explorer)
+    assert "role='alert'" in explorer._told.value
+    assert "use strength 0.2 or more" in explorer._told.value
+    inside, go_on, unet = threading.Event(), threading.Event(), explorer._pipe.unet
+
+    def wait_inside(*_):
+        inside.set()
+        go_on.wait(60)
+
+    hook = unet.register_forward_hook(wait_inside)
+    explorer.strength.value = 1.0
+    assert inside.wait(60)
+    explorer.cancel.click()
+    go_on.set()
+    settle(explorer)
+    hook.remove()
+    assert "Cancelled" in explorer._told.value
+    explorer.strength.value = 0.8
+    settle(explorer)
+    assert "4 of 5 steps" in explorer._told.value
+
+
+def test_precomputed_sliders_need_no_kernel(tiny_pipe, image):
+    box = strength_explorer(tiny_pipe, image, "a lake", num_inference_steps=5, precompute=[0.2, 0.6, 1.0])
+    slider = box.children[0]
+    assert [label for label, _ in slider.options] == ["0.2", "0.6", "1"]
+    assert slider.index == 1  # the nearest to 0.5
+
+
+def test_the_explorer_refuses_a_size_that_would_be_cut(tiny_pipe):
+    with pytest.raises(ValueError, match="17×16, but the sides must be multiples"):
+        strength_explorer(tiny_pipe, Image.new("RGB", (17, 16)), "a lake")
