@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -102,6 +102,12 @@ def _shards(folder: Path) -> list[Path]:
 def load_training_images(folder: Path, kind: str = "images") -> np.ndarray:
     """Every painted picture so far, (n, 128, 128, 3) uint8; with ``kind="before"`` as it was before its edit."""
     return np.concatenate([np.load(shard.with_name(shard.name.replace("images", kind))) for shard in _shards(folder)])
+
+
+def chances(scenes: Sequence[Scene], photos: float) -> np.ndarray:
+    """The chance of each of ``scenes`` to be drawn if the share ``photos`` of the draws is to be photos."""
+    shot = np.array([scene.style == "photo" for scene in scenes])
+    return np.where(shot, photos / shot.sum(), (1 - photos) / (~shot).sum())
 
 
 def _load_fields(folder: Path) -> list[dict]:

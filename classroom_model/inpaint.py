@@ -15,7 +15,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from .base import load_base, load_part, ready_to_train, save_part
-from .data import load_edited, load_training_images, load_training_scenes
+from .data import chances, load_edited, load_training_images, load_training_scenes
 from .diffusion import CAPTION_DROPOUT, draw_noise, encode_images, trace_amounts, velocity_loss
 from .loop import BUILD, train
 from .painter import paint
@@ -23,6 +23,7 @@ from .scenes import SIZE, Scene, caption, edit_caption
 
 PICTURES = 12_000  # of the training set, each with two masks
 FOLDER = "unet_inpaint"
+PHOTO_SHARE = 0.6  # of the pictures that it is trained on are photos: what learners edit
 OUTSIDE = 0.25  # what an error outside the mask counts, against 1 inside
 # What an edit would paint anew, by subject: the attribute of Scene, and the masks that show it.
 THINGS = {
@@ -145,6 +146,7 @@ def train_inpaint(steps: int, batch: int, lr: float, device_name: str, compiled:
     before = encode_images(base.vae, device, BUILD / "latents-before.npy", load_training_images(BUILD, "before"))
     images = images[:PICTURES]
     masks, names = load_masks(BUILD, scenes, edited)
+    likely = chances(scenes, PHOTO_SHARE)
     # the pipeline's masked image: grey, which is 0 there, inside the mask
     left = [
         encode_images(
@@ -158,7 +160,7 @@ def train_inpaint(steps: int, batch: int, lr: float, device_name: str, compiled:
 
     def loss_at(step: int) -> torch.Tensor:
         rng = np.random.default_rng([4, step])
-        picks, kinds = rng.integers(len(latents), size=batch), (rng.random(batch) < 0.4).astype(int)
+        picks, kinds = rng.choice(len(latents), batch, p=likely), (rng.random(batch) < 0.4).astype(int)
         clean, noise, timesteps = draw_noise(rng, latents[picks], device)
         amounts = trace_amounts(rng, noiser.alphas_cumprod.to(device)[timesteps])
         texts = []

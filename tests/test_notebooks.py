@@ -196,3 +196,17 @@ def test_the_comparison_can_fail():
     assert differences(one_cell(says("kept 0.512 of 9 steps")), one_cell(says("kept 0.612 of 9 steps")))
     assert differences(one_cell(says("kept 0.512 of 9 steps")), one_cell(says("kept 0.512 of 8 steps")))
     assert not differences(one_cell(says("a"), tags=["nbval-ignore-output"]), one_cell(says("b")))
+
+
+def test_the_instructors_guide_plans_every_section_in_the_lessons_own_time():
+    guide = (ROOT / "book" / "instructor.md").read_text()
+    for path in NOTEBOOKS:
+        number = int(path.stem[:2])
+        (title, part) = re.search(rf"^### Lesson {number} · (.+?)\n(.*?)(?=^##)", guide, re.M | re.S).groups()
+        rows = re.findall(r"^\| (\d+|Exercises) \| (\d+) \|", part, re.M)
+        text = markdown(path)
+        sections = re.findall(r"^## (\d+)\. ", text, re.M)
+        assert [name for name, _ in rows] == [*sections, "Exercises"], path.stem
+        total = re.search(r"\*\*Time\.\*\* (\d+) minutes", text)[1]
+        assert sum(int(minutes) for _, minutes in rows) == int(total), path.stem
+        assert title.endswith(f"({total} minutes)")

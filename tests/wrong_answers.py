@@ -34,6 +34,7 @@ WRONG: dict[str, dict[int, list[dict[str, str]]]] = {
                 "    return ...": "    return [pipe(prompt, image=picture, strength=s, num_inference_steps=10).images[0]"
                 " for s in strengths]"
             },
+            {"    return ...": "    return [picture for _ in strengths]"},
         ],
     },
     "03_mechanics": {
@@ -85,6 +86,45 @@ WRONG: dict[str, dict[int, list[dict[str, str]]]] = {
             },
         ],
     },
+    "06_composition": {
+        1: [{"my_answer = ...": "my_answer = True"}, {"my_answer = ...": 'my_answer = "a little"'}],
+        2: [
+            {'my_negative_prompt = ""': 'my_negative_prompt = "blurry"'},
+            {'my_negative_prompt = ""': 'my_negative_prompt = "vibrant colors"'},
+        ],
+        3: [
+            {"    return ...": "    return Image.fromarray(255 - np.asarray(control_image))"},  # black on white
+            {
+                "    return ...": "    return Image.fromarray(canny(rgb2gray(np.asarray(picture)), sigma=1.0)).convert('RGB')"
+            },
+        ],
+        4: [
+            {"    return ...": "    return guidance_scale * (with_prompt - with_negative)"},
+            {"    return ...": "    return with_prompt + guidance_scale * (with_prompt - with_negative)"},
+        ],
+    },
+    "07_inpainting": {
+        1: [{"my_answer = ...": "my_answer = 0.0"}, {"my_answer = ...": "my_answer = 0.5"}],
+        2: [
+            {'"a car on a city street", 0.3': '"a green car on a city street", 0.7'},  # not overlaid
+            {'"a car on a city street", 0.3': '"a car on a city street", 0.7'},
+        ],
+        3: [
+            {"    return ...": "    return Image.composite(original, result, mask)"},
+            {"    return ...": "    return Image.blend(original, result, 0.5)"},
+        ],
+    },
+    "08_upscaling": {
+        1: [{"my_answer = ...": "my_answer = 203"}, {"my_answer = ...": "my_answer = 128"}],
+        2: [
+            {"my_noise_level = 300": "my_noise_level = 200"},
+            {"my_noise_level = 300": "my_noise_level = 100"},
+        ],
+        3: [
+            {"    return ...": "    return picture.resize((208, 120))"},
+            {"    return ...": "    return picture.crop((0, 0, 208, 120))"},  # fills up with black
+        ],
+    },
     "09_multi_pass": {
         1: [{"my_answer = ...": "my_answer = 3"}, {"my_answer = ...": "my_answer = 1"}],
         2: [{"[0.9, 0.9]": "[0.3, 0.1]"}, {"[0.9, 0.9]": "[0.5, 0.9]"}],
@@ -107,7 +147,7 @@ WRONG: dict[str, dict[int, list[dict[str, str]]]] = {
     },
     "10_troubleshooting": {
         1: [{"my_answer = ...": "my_answer = 10"}, {"my_answer = ...": "my_answer = 50"}],
-        2: [{"= 4, 0.5, 0.0": "= 4, 0.5, 1.0"}, {"= 4, 0.5, 0.0": "= 1, 0.8, 1.0"}],
+        2: [{"= 0.6, 0.0": "= 0.6, 1.0"}, {"= 0.6, 0.0": "= 0.1, 1.0"}],
         3: [
             {"    return ...": "    return wanted / num_inference_steps"},
             {"    return ...": "    return 0.05"},
