@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import shutil
 import socket
 from pathlib import Path
 
@@ -135,9 +136,12 @@ def test_runs_offline_gives_the_stored_outputs_and_accepts_no_wrong_answer(path)
 
 
 @each_notebook
-def test_runs_on_a_model_like_stable_diffusion_too(path, tiny_pipe, tmp_path, monkeypatch):
+def test_runs_on_a_model_like_stable_diffusion_too(path, tiny_pipe, sd_folders, tmp_path, monkeypatch):
     """SD 1.5's format: VAE factor 8, noise prediction, PNDM. Random weights, so what a cell asserts may fail."""
+    if path.stem == "08_upscaling":
+        pytest.skip("the upscaler's VAE shrinks by 4, so this one folder cannot hold it too")
     folder = tmp_path / "sd"
+    shutil.copytree(sd_folders["controlnet"], folder / "controlnet")
     scheduler = PNDMScheduler.from_config(tiny_pipe.scheduler.config, skip_prk_steps=True)
     StableDiffusionPipeline.from_pipe(tiny_pipe, scheduler=scheduler).save_pretrained(folder)
     ran = notebook_outputs.execute(nbformat.read(path, 4), model=str(folder))
