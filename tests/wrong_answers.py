@@ -147,7 +147,7 @@ WRONG: dict[str, dict[int, list[dict[str, str]]]] = {
     },
     "10_troubleshooting": {
         1: [{"my_answer = ...": "my_answer = 10"}, {"my_answer = ...": "my_answer = 50"}],
-        2: [{"= 0.6, 0.0": "= 0.6, 1.0"}, {"= 0.6, 0.0": "= 0.1, 1.0"}],
+        2: [{"= 0.6, 0.0": "= 0.6, 1.0"}, {"= 0.6, 0.0": "= 0.9, 0.5"}],
         3: [
             {"    return ...": "    return wanted / num_inference_steps"},
             {"    return ...": "    return 0.05"},
