@@ -59,6 +59,21 @@ def load_image(source) -> Image.Image:
     )
 
 
+def load_for(pipe, source) -> Image.Image:
+    """:func:`load_image`, but refusing a size that ``pipe`` would cut.
+
+    Raises:
+        ValueError: if a side is no multiple of ``pipe.vae_scale_factor``; says what to do.
+    """
+    image, factor = load_image(source), pipe.vae_scale_factor
+    if image.width % factor or image.height % factor:
+        raise ValueError(
+            f"The image is {image.width}×{image.height}, but the sides must be multiples of {factor}; "
+            f"use prepare_image(image, size).image."
+        )
+    return image
+
+
 def example_names() -> list[str]:
     """The names of the bundled example images."""
     return sorted(p.stem for p in EXAMPLES.glob("*.png") if not p.stem.endswith("_mask"))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, PngImagePlugin
 
-from .images import load_image
+from .images import load_for, load_image
 from .strength import plan_steps
 from .sweep import decode
 
@@ -124,13 +124,7 @@ class Recipe:
         import torch
         from tqdm.auto import tqdm
 
-        image = load_image(image)
-        factor = pipe.vae_scale_factor
-        if image.width % factor or image.height % factor:
-            raise ValueError(
-                f"The image is {image.width}×{image.height}, but the sides must be multiples of {factor}; "
-                f"use prepare_image(image, size).image."
-            )
+        image = load_for(pipe, image)
         for number, one in enumerate(self.passes, 1):
             try:
                 plan_steps(pipe, one.strength, one.num_inference_steps)

@@ -20,7 +20,7 @@ import numpy as np
 import traitlets
 from PIL import Image
 
-from .images import load_image
+from .images import load_for, load_image
 from .measure import structure_similarity
 from .strength import plan_steps
 
@@ -247,7 +247,9 @@ class StrengthExplorer(ipywidgets.VBox):
         with self._lock:
             if self._wanted == key:
                 self._wanted = None
-        self._told.value = f"<span role='alert'>{html.escape(str(error).strip().splitlines()[0])}</span>"
+        self._told.value = (
+            f"<span role='alert'>{html.escape((str(error).strip() or type(error).__name__).splitlines()[0])}</span>"
+        )
 
     def _make(self, key: tuple) -> tuple[Image.Image, str]:
         import torch
@@ -313,13 +315,7 @@ def strength_explorer(
     Raises:
         ValueError: if the image has a size that ``pipe`` would cut, or a strength to precompute runs no step.
     """
-    image = load_image(image)
-    factor = pipe.vae_scale_factor
-    if image.width % factor or image.height % factor:
-        raise ValueError(
-            f"The image is {image.width}×{image.height}, but the sides must be multiples of {factor}; "
-            f"use prepare_image(image, size).image."
-        )
+    image = load_for(pipe, image)
     start = {
         "prompt": prompt,
         "negative_prompt": negative_prompt,
