@@ -57,7 +57,7 @@ def check_prediction(answer, measured, *, tolerance: float = 0.0, hint: str = ""
     return Feedback(False, f"{answer:g} is too {'high' if answer > measured else 'low'}. {hint}".strip())
 
 
-def check_edit(result, original, mask=None, **ranges: tuple[float, float]) -> Feedback:
+def check_edit(result, original, mask=None, *, hint: str = "", **ranges: tuple[float, float]) -> Feedback:
     """Measure an edit against targets.
 
     Args:
@@ -65,6 +65,7 @@ def check_edit(result, original, mask=None, **ranges: tuple[float, float]) -> Fe
         original: the image that was edited.
         mask: white where the object is. Every measure can then also be taken of a part of the picture, as
             ``structure_inside`` or ``structure_outside``.
+        hint: what to try if a target is missed; if left out, what usually moves that measure.
         ranges: lowest and highest value allowed of ``structure`` (SSIM against the original, 0 to 1),
             ``brightness`` (mean grey, 0 to 1), ``saturation`` (mean HSV saturation, 0 to 1), ``color``
             (CIEDE2000 distance from the original, 0 to 100) or ``hue`` (of the coloured pixels, the middle one
@@ -106,7 +107,7 @@ def check_edit(result, original, mask=None, **ranges: tuple[float, float]) -> Fe
         around_red = measure == "hue" and low > high
         if not (value >= low or value <= high if around_red else low <= value <= high):
             limit, advice = (f"least {low:.{digits}f}", more) if value < low else (f"most {high:.{digits}f}", less)
-            return Feedback(False, f"Not yet: {label} is {value:.{digits}f}, it should be at {limit}. Try {advice}.")
+            return Feedback(False, f"Not yet: {label} is {value:.{digits}f}, it should be at {limit}. {hint or f'Try {advice}.'}")
         told.append(f"{label} {value:.{digits}f}")
     return Feedback(True, "Done: " + ", ".join(told) + ".")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from diffusers import DiffusionPipeline, SchedulerMixin
+
+    from .recipes import Recipe
 
 # Okabe and Ito's colour-blind-safe palette: blue, orange, green, purple, sky blue, vermilion
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
@@ -40,26 +43,37 @@ STYLE = {
     "legend.frameon": False,
     "savefig.dpi": 90,
 }
+MOST_COLORS = 4000  # of a plot: a few, and the shades at the rims of lines and letters
 WIDTH = 8.2  # inches: 740 pixels, a notebook's column
 
 
 class CourseFigure(Figure):
-    """A matplotlib figure that Jupyter shows as a PNG with :attr:`alt` as its text alternative."""
+    """A matplotlib figure that Jupyter shows as a picture with :attr:`alt` as its text alternative."""
 
     alt: str = ""
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        png = io.BytesIO()
+        drawn = io.BytesIO()
         with matplotlib.rc_context(STYLE):
-            self.savefig(png, format="png")
-        # a palette of 256 colours makes the file a third as large; without k-means its colours drift visibly
-        small = Image.open(png).convert("RGB").quantize(256, kmeans=2)
-        png = io.BytesIO()
-        small.save(png, format="png", optimize=True)
-        content = {"image/png": png.getvalue(), "text/plain": self.alt}
-        display(content, raw=True, metadata={"image/png": {"alt": self.alt}})
+            self.savefig(drawn, format="png")
+        kind, data = _small(Image.open(drawn).convert("RGB"))
+        display({kind: data, "text/plain": self.alt}, raw=True, metadata={kind: {"alt": self.alt}})
+
+
+def _small(picture: Image.Image) -> tuple[str, bytes]:
+    """``picture`` as a file a third as large as a full PNG, and its MIME type.
+
+    A plot has few colours: a palette does. On pictures a palette puts stains that the model did not make, so they
+    become JPEG.
+    """
+    file = io.BytesIO()
+    if picture.getcolors(MOST_COLORS):
+        picture.quantize(256, kmeans=2).save(file, format="png", optimize=True)
+        return "image/png", file.getvalue()
+    picture.save(file, format="jpeg", quality=92, subsampling=0, optimize=True)
+    return "image/jpeg", file.getvalue()
 
 
 def show_images(
@@ -226,6 +240,36 @@ def plot_preservation(
     lines = (f"{name} {', '.join(f'{v:.2f}' for v in values)}" for name, values in kept.items())
     at = ", ".join(f"{s:g}" for s in strengths)
     figure.alt = f"{measure[0].upper()}{measure[1:]} at strength {at}: " + "; ".join(lines) + "."
+    return figure
+
+
+def plot_recipe(recipe: Recipe, image, made: Sequence[Image.Image]) -> CourseFigure:
+    """A multi-pass edit as a strip: the input and the picture after each pass, with its prompt, strength and seed.
+
+    Args:
+        recipe: whose passes were run.
+        image: what went in.
+        made: what :meth:`Recipe.run` gave, a picture a pass.
+
+    Raises:
+        ValueError: if there is not one picture a pass.
+    """
+    if len(made) != len(recipe.passes):
+        raise ValueError(f"plot_recipe needs one picture a pass: {len(recipe.passes)} passes, {len(made)} pictures.")
+    notes, told = ["the input"], ["the input"]
+    for number, one in enumerate(recipe.passes, 1):
+        settings = f"strength {one.strength:g}, seed {one.seed}"
+        prompt = textwrap.fill(textwrap.shorten(one.prompt, 64, placeholder=" …"), 24)
+        notes.append(f"pass {number}\n{settings}\n{prompt}")
+        told.append(f"pass {number}: {settings}, {one.prompt}")
+    figure = show_images([image, *made], columns=min(len(notes), 4))
+    lines = 1 + max(note.count("\n") for note in notes)
+    rows = -(-len(notes) // 4)
+    figure.set_figheight(figure.get_figheight() + 0.2 * lines * rows)
+    with matplotlib.rc_context(STYLE):
+        for ax, note in zip(figure.axes, notes, strict=False):
+            ax.set_title(note, y=0, pad=-6, va="top", loc="left", fontsize=9)
+    figure.alt = "A recipe: " + "; ".join(told) + "."
     return figure
 
 

@@ -1,6 +1,7 @@
-"""Widgets: a strength slider that computes, a comparison to drag, a mask to paint.
+"""Widgets: a strength slider that computes, pictures to slide through or to compare, a mask to paint.
 
-They run in JupyterLab, and in Colab after ``google.colab.output.enable_custom_widget_manager()``.
+:func:`picture_slider` and :func:`before_after` are plain HTML, for every page. The others need a kernel: in
+JupyterLab, or in Colab, where anywidget turns on the manager that ``paint_mask`` needs.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import io
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING
 
 import anywidget
 import ipywidgets
 import numpy as np
 import traitlets
+from IPython.display import HTML
 from PIL import Image
 
 from .images import load_for, load_image
@@ -41,25 +44,28 @@ def _url(image: Image.Image) -> str:
     return PNG_URL + base64.b64encode(_png(image)).decode()
 
 
-class BeforeAfter(anywidget.AnyWidget):
-    """What :func:`before_after` shows; ``position`` is the share of the first picture in view, 0 to 100."""
+def _small_url(image: Image.Image) -> str:
+    """For looking at only: a sixth of a PNG's size."""
+    file = io.BytesIO()
+    image.save(file, format="webp", quality=90)
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
 
-    _esm = FRONTEND / "before_after.js"
-    _css = FRONTEND / "widgets.css"
-    before = traitlets.Unicode().tag(sync=True)
-    after = traitlets.Unicode().tag(sync=True)
-    labels = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    alt = traitlets.Unicode().tag(sync=True)
-    width = traitlets.Int(480).tag(sync=True)
-    position = traitlets.Int(50).tag(sync=True)
 
-    def __repr__(self) -> str:  # not the pictures in it, which every page would carry as text
-        return f"{type(self).__name__}({self.alt})"
+class StaticWidget(HTML):
+    """HTML that moves by itself, with neither a kernel nor a widget manager: in JupyterLab, in Colab, on a page."""
+
+    def __init__(self, template: str, **values: object) -> None:
+        markup = Template((FRONTEND / template).read_text("utf-8"))
+        super().__init__(markup.substitute(values))
+        self.alt = html.unescape(str(values["alt"]))
+
+    def __repr__(self) -> str:  # not the pictures in it, which every notebook would carry twice
+        return self.alt
 
 
 def before_after(
     before, after, labels: Sequence[str] = ("before", "after"), *, width: int = 480, alt: str = ""
-) -> BeforeAfter:
+) -> StaticWidget:
     """Two pictures on top of each other with a divider to drag, or to move with the arrow keys.
 
     Also works on a page without a kernel.
@@ -82,12 +88,73 @@ def before_after(
             f"before_after lays two pictures on top of each other, so they must have one shape, not "
             f"{before.width}×{before.height} and {after.width}×{after.height}; restore the edit to the original's size."
         )
-    return BeforeAfter(
-        before=_url(before),
-        after=_url(after),
-        labels=labels,
-        width=width,
-        alt=alt or f"a comparison of two pictures: {labels[0]} and {labels[1]}",
+    left, right = map(html.escape, labels)
+    return StaticWidget(
+        "before_after.html",
+        before=_small_url(before),
+        after=_small_url(after),
+        left=left,
+        right=right,
+        width=int(width),
+        alt=html.escape(alt or f"a comparison of two pictures: {labels[0]} and {labels[1]}"),
+    )
+
+
+def picture_slider(
+    images: Sequence,
+    labels: Sequence[str],
+    *,
+    name: str = "strength",
+    captions: Sequence[str] = (),
+    beside=None,
+    selected: int | None = None,
+    width: int = 0,
+    alt: str = "",
+) -> StaticWidget:
+    """Pictures that were made already, one at a time, chosen by a slider.
+
+    Also works on a page without a kernel.
+
+    Args:
+        images: anything :func:`~img2img_helpers.load_image` takes, in the slider's order.
+        labels: what the slider says at each picture, such as its strength.
+        name: what the slider changes.
+        captions: a line below each picture, or none.
+        beside: a picture that stays in view, such as the input.
+        selected: the picture to begin with, from 0; the middle one if left out.
+        width: on the screen, in pixels; 320 for each picture in view if left out.
+        alt: what is compared, for those who cannot see it; made from name and labels if empty.
+
+    Raises:
+        ValueError: for no images, or another number of labels or captions than of images.
+    """
+    images, labels = [load_image(image) for image in images], [str(label) for label in labels]
+    captions = [str(caption) for caption in captions] or [""] * len(images)
+    if not images or not len(images) == len(labels) == len(captions):
+        raise ValueError(
+            f"picture_slider needs at least one image, one label for each and one caption for each or none, not "
+            f"{len(images)} images, {len(labels)} labels and {len(captions)} captions."
+        )
+    selected = len(images) // 2 if selected is None else selected
+    if not 0 <= selected < len(images):
+        raise ValueError(f"selected must be from 0 to {len(images) - 1} for {len(images)} images, not {selected}.")
+    frames = "".join(
+        f'<img src="{_small_url(image)}" alt="{html.escape(f"{name} {label}")}" data-label="{html.escape(label)}" '
+        f'data-caption="{html.escape(caption)}"{"" if i == selected else " hidden"}>'
+        for i, (image, label, caption) in enumerate(zip(images, labels, captions, strict=True))
+    )
+    still = "" if beside is None else f'<div><img src="{_small_url(load_image(beside))}" alt="the input"></div>'
+    return StaticWidget(
+        "picture_slider.html",
+        frames=frames,
+        beside=still,
+        name=html.escape(name),
+        last=len(images) - 1,
+        selected=selected,
+        label=html.escape(labels[selected]),
+        caption=html.escape(captions[selected]),
+        width=int(width) or (320 if beside is None else 640),
+        alt=html.escape(alt or f"A slider over {name}: {', '.join(labels)}"),
     )
 
 
@@ -95,7 +162,7 @@ class MaskPainter(anywidget.AnyWidget):
     """What :func:`paint_mask` shows; :attr:`mask` is what has been painted so far."""
 
     _esm = FRONTEND / "paint_mask.js"
-    _css = FRONTEND / "widgets.css"
+    _css = FRONTEND / "paint_mask.css"
     image = traitlets.Unicode().tag(sync=True)
     size = traitlets.List(traitlets.Int()).tag(sync=True)
     width = traitlets.Int(384).tag(sync=True)
@@ -299,7 +366,7 @@ def strength_explorer(
     guidance_scale: float = 7.5,
     num_inference_steps: int = 25,
     precompute: Sequence[float] | None = None,
-) -> ipywidgets.VBox:
+) -> StrengthExplorer | StaticWidget:
     """A slider over strength: the edit beside the original, what really runs, and how much structure is kept.
 
     Edits are made while the page stays usable; the latest setting wins, and what was made once is shown at once.
@@ -329,25 +396,17 @@ def strength_explorer(
     return _precomputed(pipe, image, [float(s) for s in precompute], start)
 
 
-def _precomputed(pipe, image: Image.Image, strengths: list[float], start: dict) -> ipywidgets.VBox:
+def _precomputed(pipe, image: Image.Image, strengths: list[float], start: dict) -> StaticWidget:
     from .sweep import strength_sweep
 
     call = {name: value for name, value in start.items() if name not in ("prompt", "strength")}
     edits = strength_sweep(pipe, start["prompt"], image, strengths, **call)
-    frames = []
+    captions = []
     for strength, edit in zip(strengths, edits, strict=True):
         plan = plan_steps(pipe, strength, start["num_inference_steps"])
-        told = f"{plan.steps_run} steps run. Structure kept: {structure_similarity(image, edit):.2f}"
-        frames.append(
-            ipywidgets.VBox([ipywidgets.Image(value=_png(edit), format="png", width=288), ipywidgets.Label(told)])
+        captions.append(
+            f"{plan.steps_run} of {start['num_inference_steps']} steps run, from timestep {plan.start_timestep:g}. "
+            f"Structure kept: {structure_similarity(image, edit):.2f}"
         )
     middle = min(range(len(strengths)), key=lambda i: abs(strengths[i] - start["strength"]))
-    stack = ipywidgets.Stack(frames, selected_index=middle)
-    slider = ipywidgets.SelectionSlider(
-        options=[(f"{s:g}", i) for i, s in enumerate(strengths)], index=middle, description="strength"
-    )
-    ipywidgets.jslink((slider, "index"), (stack, "selected_index"))
-    original = ipywidgets.Image(value=_png(image), format="png", width=288)
-    return ipywidgets.VBox(
-        [slider, ipywidgets.HBox([ipywidgets.VBox([original, ipywidgets.Label("the input")]), stack])]
-    )
+    return picture_slider(edits, [f"{s:g}" for s in strengths], captions=captions, beside=image, selected=middle)

@@ -126,9 +126,9 @@ def _text_difference(old: str, new: str) -> list[str]:
 
 
 def cover(notebook: nbformat.NotebookNode) -> bytes:
-    """The PNG that stands for the lesson in the README and on the site: that of the cell tagged ``cover``."""
+    """The JPEG that stands for the lesson in the README and on the site: that of the cell tagged ``cover``."""
     (cell,) = (c for c in notebook.cells if "cover" in c.metadata.get("tags", []))
-    return base64.b64decode(next(o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {})))
+    return base64.b64decode(next(o.data["image/jpeg"] for o in cell.outputs if "image/jpeg" in o.get("data", {})))
 
 
 def main() -> None:
@@ -141,7 +141,7 @@ def main() -> None:
         tidy(fresh)
         if sys.argv[1] == "store":
             nbformat.write(fresh, path)
-            (COVERS / f"{path.stem}.png").write_bytes(cover(fresh))
+            (COVERS / f"{path.stem}.jpg").write_bytes(cover(fresh))
             print(f"{path}: stored, {path.stat().st_size / 1e6:.1f} MB", flush=True)
         else:
             told = differences(notebook, fresh)

@@ -112,3 +112,10 @@ def test_lists_of_images():
     assert "replace the three dots" in check_same_image([one, ...], [one, other]).message
     for wrong in ([one], one, [one, other, one]):
         assert "a list of 2. Mind." in check_same_image(wrong, [one, other], hint="Mind.").message
+
+
+def test_an_exercise_may_bring_its_own_hint():
+    grey, color = Image.new("RGB", (16, 16), "grey"), Image.new("RGB", (16, 16), "red")
+    told = check_edit(grey, color, saturation=(0.5, 1), hint="Try a lower noise level.")
+    assert repr(told) == "✘ Not yet: colour saturation is 0.00, it should be at least 0.50. Try a lower noise level."
+    assert "more colourful style" in repr(check_edit(grey, color, saturation=(0.5, 1)))

@@ -69,10 +69,9 @@ def test_stored_state_is_fit_to_publish(path):
     for cell in cells:
         for output in cell.outputs:
             assert output.output_type != "error"
-            if "image/png" in output.get("data", {}):
-                assert len(output.metadata.get("image/png", {}).get("alt", "")) > 20, (
-                    "a picture without a text alternative"
-                )
+            for kind in {"image/png", "image/jpeg"} & set(output.get("data", {})):
+                alternative = output.metadata.get(kind, {}).get("alt", "")
+                assert len(alternative) > 20, "a picture without a text alternative"
             text = str(output.get("text", "")) + str(output.get("data", {}).get("text/plain", ""))
             assert not re.search(r"/(tmp|root|home|work|Users)/", text), "a path of the machine it was run on"
     assert path.stat().st_size < 2.5e6
@@ -80,7 +79,7 @@ def test_stored_state_is_fit_to_publish(path):
 
 @each_notebook
 def test_cover_in_the_readme_is_the_stored_picture(path):
-    cover = notebook_outputs.COVERS / f"{path.stem}.png"
+    cover = notebook_outputs.COVERS / f"{path.stem}.jpg"
     assert cover.read_bytes() == notebook_outputs.cover(nbformat.read(path, 4)), "run `make outputs`"
     assert str(cover.relative_to(ROOT)) in (ROOT / "README.md").read_text()
 

@@ -5,11 +5,15 @@ import pytest
 from PIL import Image
 
 from img2img_helpers import (
+    EditPass,
+    Recipe,
     example_image,
     plan_steps,
     plot_noise_levels,
     plot_preservation,
+    plot_recipe,
     plot_strength_vs_steps,
+    plots,
     show_images,
     structure_similarity,
 )
@@ -35,6 +39,7 @@ def test_every_figure_is_opaque_and_has_a_text_alternative(tiny_pipe):
         plot_strength_vs_steps(tiny_pipe, 10),
         plot_noise_levels(tiny_pipe, SQUARE, [0.0, 0.5, 1.0]),
         plot_preservation([0.1, 0.5], {"car": [0.8, 0.4]}, ceiling=0.9),
+        plot_recipe(Recipe([EditPass("a lake")]), SQUARE, [SQUARE]),
     ]
     for figure in figures:
         assert len(figure.alt) > 20
@@ -51,6 +56,22 @@ def test_jupyter_shows_it_once_with_the_alternative(monkeypatch):
     assert content["text/plain"] == "a teal square"
     assert options["metadata"] == {"image/png": {"alt": "a teal square"}}
     assert content["image/png"].startswith(b"\x89PNG")
+
+
+def test_pictures_are_shown_without_stains_and_plots_without_blur(tiny_pipe):
+    def shown(figure):
+        drawn = rendered(figure)[..., :3]
+        kind, data = plots._small(Image.fromarray(drawn))
+        return kind, len(data), np.abs(np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), int) - drawn)
+
+    kind, size, gap = shown(plot_strength_vs_steps(tiny_pipe, 10))
+    assert kind == "image/png"
+    assert (gap > 8).mean() < 0.001
+    kind, size, gap = shown(show_images([example_image(name) for name in ("car", "cottage", "landscape")]))
+    assert kind == "image/jpeg"
+    assert gap.mean() < 1.5
+    assert np.percentile(gap, 99.9) < 15
+    assert size < 100_000
 
 
 def test_strength_vs_steps_tells_what_the_plan_says(tiny_pipe):
@@ -116,3 +137,18 @@ def test_preservation_draws_what_it_is_given():
 def test_preservation_needs_a_measurement_for_every_strength():
     with pytest.raises(ValueError, match="'lake' has 1, but there are 2 strengths"):
         plot_preservation([0.3, 0.5], {"lake": [0.9]})
+
+
+def test_a_recipe_has_its_settings_under_each_picture():
+    recipe = Recipe([EditPass("oil painting", 0.6, 4), EditPass("a word " * 40, 0.3, 5)])
+    figure = plot_recipe(recipe, SQUARE, [SQUARE, SQUARE])
+    told = texts(figure)
+    assert "the input" in told
+    assert "pass 1\nstrength 0.6, seed 4\noil painting" in told
+    assert "…" in told  # a long prompt is cut, but not in the alternative
+    assert "a word " * 39 in figure.alt
+    figure.canvas.draw()
+    for ax in figure.axes[:3]:
+        assert ax.title.get_window_extent().y0 >= 0, "the text leaves the figure"
+    with pytest.raises(ValueError, match="2 passes, 1 pictures"):
+        plot_recipe(recipe, SQUARE, [SQUARE])

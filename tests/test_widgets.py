@@ -7,7 +7,15 @@ import pytest
 import torch
 from PIL import Image
 
-from img2img_helpers import before_after, example_image, example_mask, paint_mask, strength_explorer, widgets
+from img2img_helpers import (
+    before_after,
+    example_image,
+    example_mask,
+    paint_mask,
+    picture_slider,
+    strength_explorer,
+    widgets,
+)
 
 
 @pytest.fixture
@@ -22,15 +30,28 @@ def settle(explorer):
 
 
 def test_a_comparison_takes_pictures_of_one_shape():
-    widget = before_after(example_image("car").resize((64, 64)), example_image("car"), ["small", "large"])
-    assert widget.before.startswith(widgets.PNG_URL)
-    assert widget.labels == ["small", "large"]
-    assert widget.alt == "a comparison of two pictures: small and large"
-    assert len(repr(widget)) < 100
+    widget = before_after(example_image("car").resize((64, 64)), example_image("car"), ["small & <b>", "large"])
+    assert widget.data.count('src="data:image/webp;base64,') == 2
+    assert "small &amp; &lt;b&gt;" in widget.data
+    assert repr(widget) == widget.alt == "a comparison of two pictures: small & <b> and large"
     with pytest.raises(ValueError, match="one shape, not 512×512 and 100×50"):
         before_after(example_image("car"), example_image("car").resize((100, 50)))
     with pytest.raises(ValueError, match="two labels"):
         before_after(example_image("car"), example_image("car"), ["one"])
+
+
+def test_a_picture_slider_holds_every_picture_and_shows_one(image):
+    widget = picture_slider([image] * 3, [0.1, 0.5, 1.0], captions=["<i>", "b", "c"], beside=image)
+    assert widget.data.count("<img ") == 4
+    assert widget.data.count(" hidden>") == 2
+    assert 'data-caption="&lt;i&gt;"' in widget.data
+    assert repr(widget) == "A slider over strength: 0.1, 0.5, 1.0"
+    with pytest.raises(ValueError, match="2 images, 1 labels and 2 captions"):
+        picture_slider([image, image], ["one"])
+    with pytest.raises(ValueError, match="at least one image"):
+        picture_slider([], [])
+    with pytest.raises(ValueError, match="selected must be from 0 to 1"):
+        picture_slider([image, image], ["a", "b"], selected=2)
 
 
 def test_a_painted_mask_has_the_images_size_and_starts_from_one():
@@ -122,10 +143,10 @@ def test_cancelling_and_errors_leave_the_explorer_usable(tiny_pipe, image, monke
 
 
 def test_precomputed_sliders_need_no_kernel(tiny_pipe, image):
-    box = strength_explorer(tiny_pipe, image, "a lake", num_inference_steps=5, precompute=[0.2, 0.6, 1.0])
-    slider = box.children[0]
-    assert [label for label, _ in slider.options] == ["0.2", "0.6", "1"]
-    assert slider.index == 1  # the nearest to 0.5
+    slider = strength_explorer(tiny_pipe, image, "a lake", num_inference_steps=5, precompute=[0.2, 0.6, 1.0])
+    assert 'data-label="0.2"' in slider.data
+    assert 'max="2" value="1"' in slider.data  # 0.6 is the nearest to 0.5
+    assert "3 of 5 steps run, from timestep" in slider.data
 
 
 def test_the_explorer_refuses_a_size_that_would_be_cut(tiny_pipe):

@@ -115,7 +115,7 @@ WRONG: dict[str, dict[int, list[dict[str, str]]]] = {
         ],
     },
     "08_upscaling": {
-        1: [{"my_answer = ...": "my_answer = 203"}, {"my_answer = ...": "my_answer = 128"}],
+        1: [{"my_answer = ...": "my_answer = 117"}, {"my_answer = ...": "my_answer = 128"}],
         2: [
             {"my_noise_level = 300": "my_noise_level = 200"},
             {"my_noise_level = 300": "my_noise_level = 100"},

@@ -7,7 +7,6 @@ function render({ model, el }) {
   const [width, height] = model.get("size");
   const root = document.createElement("div");
   root.className = "img2img-paint";
-  root.dataset.lmSuppressShortcuts = "true"; // JupyterLab would take keys such as the arrows
   root.style.width = `${model.get("width")}px`;
   const stage = document.createElement("div");
   stage.className = "img2img-stage";
@@ -133,6 +132,7 @@ function render({ model, el }) {
     const label = document.createElement("label");
     const range = document.createElement("input");
     Object.assign(range, { type: "range", ...options });
+    range.dataset.lmSuppressShortcuts = "true"; // JupyterLab would take the arrow keys of what has the focus
     label.append(text, range);
     tools.append(label);
     return range;
