@@ -3,6 +3,7 @@
 # make sync       write notebooks from their text sources, keeping outputs (newer side wins)
 # make outputs    run every notebook anew and store its outputs
 # make book       build the site
+# make address    give a fork its own address (URL=https://github.com/you/your-course)
 # make benchmark  time one edit and each other task on this machine (ARGS=--skip-large: the classroom model only)
 PYTHON ?= python3
 INSTALL_PYTHON := install Python 3.10 or newer, or name it with make PYTHON=...
@@ -12,7 +13,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 # what a learner's JupyterLab and the tests need; `make test` adds what tests alone need
 EXTRA ?= course
 
-.PHONY: setup course test sync outputs book benchmark clean
+.PHONY: setup course test sync outputs book address benchmark clean
 .DELETE_ON_ERROR:
 
 setup: .venv/$(EXTRA).done
@@ -45,6 +46,9 @@ book:
 	@$(MAKE) --no-print-directory setup EXTRA=book
 	@$(BIN)/python -m sphinx -q -W -b html book build/book
 	@echo "Open build/book/index.html"
+
+address:
+	@"$(PYTHON)" book/address.py $(URL)
 
 benchmark:
 	@$(MAKE) --no-print-directory setup

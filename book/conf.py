@@ -1,36 +1,58 @@
-"""The site: `make book` builds it from this folder and the notebooks with their stored outputs."""
+"""The site: `make book` builds it from this folder, the README, the package and the lessons' stored outputs."""
 
 import re
-import shutil
+import sys
 from pathlib import Path
-
-from img2img_helpers import describe_models
+from urllib.parse import urlparse
 
 HERE = Path(__file__).parent
-LESSONS = HERE.parent / "notebooks"
-# Sphinx reads one folder only: copy the lessons (not a reader's own notebooks) into it; git ignores the copy
-shutil.rmtree(HERE / "notebooks", ignore_errors=True)
-(HERE / "notebooks").mkdir()
-for source in (LESSONS / "source").glob("*.md"):
-    shutil.copy(LESSONS / f"{source.stem}.ipynb", HERE / "notebooks")
-# the page of models shows the table that the package holds
-(HERE / "generated").mkdir(exist_ok=True)
-(HERE / "generated" / "models.md").write_text(str(describe_models()) + "\n")
+sys.path.insert(0, str(HERE))
+
+import pages  # noqa: E402
+
+pages.write_pages(HERE)
+_urls = dict(re.findall(r'^(Repository|Documentation) = "(.+)"$', (HERE.parent / "pyproject.toml").read_text(), re.M))
 
 project = "Image-to-image diffusion, hands-on"
 author = "The authors of the course"
-extensions = ["myst_nb", "sphinx_copybutton", "sphinx_togglebutton"]
-myst_enable_extensions = ["dollarmath"]
+extensions = [
+    *("myst_nb", "sphinx_design", "sphinx_copybutton", "sphinx_togglebutton"),
+    *("sphinx.ext.autodoc", "sphinx.ext.napoleon", "notfound.extension", "sphinx_sitemap", "sphinxext.opengraph"),
+]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 nb_execution_mode = "off"  # pages show the stored outputs, which `make test` compares with fresh ones
+html_math_renderer = "mathml"
 exclude_patterns = ["generated"]  # part of other pages
+autodoc_typehints = "none"  # the docstrings tell
+autodoc_member_order = "bysource"
+add_module_names = False
+copybutton_exclude = ".linenos, .gp"
+
 html_theme = "sphinx_book_theme"
 html_title = project
+html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
-html_css_files = ["print.css"]
+html_css_files = ["site.css", "print.css"]
+html_baseurl = _urls["Documentation"]
+html_context = {"default_mode": "auto"}
 html_theme_options = {
-    "repository_url": re.search(r'^Repository = "(.+)"$', (HERE.parent / "pyproject.toml").read_text(), re.M)[1],
+    "repository_url": _urls["Repository"],
     "repository_branch": "main",
     "path_to_docs": "",  # Colab opens notebooks/01_setup.ipynb, not the copy
     "use_repository_button": True,
-    "launch_buttons": {"colab_url": "https://colab.research.google.com"},
+    "navbar_persistent": [],  # the sidebar has the search field
+    "launch_buttons": {"colab_url": "https://colab.research.google.com", "binderhub_url": "https://mybinder.org"},
 }
+# what others show when somebody links to a page
+ogp_site_url = html_baseurl
+ogp_image = "_static/preview.jpg"
+ogp_image_alt = "A lake by day, and three pictures of it at sunset"
+ogp_social_cards = {"enable": False}
+sitemap_url_scheme = "{link}"
+sitemap_excludes = ["404.html", "search.html", "genindex.html"]
+# GitHub shows 404.html under any address, so its own links start at the site's root
+notfound_urls_prefix = urlparse(html_baseurl).path
+
+
+def setup(app) -> None:
+    pages.add_mathml(app)

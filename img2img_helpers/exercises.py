@@ -107,7 +107,9 @@ def check_edit(result, original, mask=None, *, hint: str = "", **ranges: tuple[f
         around_red = measure == "hue" and low > high
         if not (value >= low or value <= high if around_red else low <= value <= high):
             limit, advice = (f"least {low:.{digits}f}", more) if value < low else (f"most {high:.{digits}f}", less)
-            return Feedback(False, f"Not yet: {label} is {value:.{digits}f}, it should be at {limit}. {hint or f'Try {advice}.'}")
+            return Feedback(
+                False, f"Not yet: {label} is {value:.{digits}f}, it should be at {limit}. {hint or f'Try {advice}.'}"
+            )
         told.append(f"{label} {value:.{digits}f}")
     return Feedback(True, "Done: " + ", ".join(told) + ".")
 

@@ -15,8 +15,7 @@ STAGES = {
     "style: lint": [sys.executable, "-m", "ruff", "check", "."],
     "style: format": [sys.executable, "-m", "ruff", "format", "--check", "."],
     # two processes of one thread each suit two cores better than one process of two threads
-    "site": [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "html", "book", "build/book"],
-    "unit tests, text pairs, stored outputs": [*PYTEST, "-n", "2", "--dist", "loadgroup"],
+    "unit tests, text pairs, stored outputs, browser, site": [*PYTEST, "-n", "2", "--dist", "loadgroup"],
     "notebooks (nbval)": [
         *PYTEST, "-n", "2", "--dist", "loadfile", "--nbval-lax", "--nbval-current-env",
         "--nbval-cell-timeout=600", *NOTEBOOKS,

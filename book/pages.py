@@ -1,0 +1,137 @@
+"""What the site makes of the lessons, the README and the package before Sphinx reads them."""
+
+from __future__ import annotations
+
+import html
+import importlib
+import re
+from pathlib import Path
+
+import nbformat
+from docutils import nodes
+from latex2mathml.converter import convert
+
+import img2img_helpers
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+NEEDS_KERNEL = {  # by how the stored output begins
+    "StrengthExplorer": "a slider that makes an edit of any strength while you watch",
+    "MaskPainter": "the picture, with a brush to paint a mask on it",
+    "FileUpload": "a button to upload a picture of your own",
+}
+HERO = "05_object_edits"  # the lesson whose first slider stands on the home page
+GROUPS = {
+    "pipelines": "Load a pipeline",
+    "models": "The models",
+    "images": "Pictures in and out",
+    "strength": "Strength and steps",
+    "sweep": "Many edits at once",
+    "recipes": "Several passes",
+    "tiles": "Larger pictures",
+    "measure": "Measure",
+    "plots": "Figures",
+    "widgets": "Widgets",
+    "exercises": "Check exercises",
+    "vocabulary": "The classroom model's words",
+}
+
+
+def publish(lesson: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """``lesson`` for a page: its pictures' text alternatives where MyST-NB looks, a sentence for each live widget."""
+    for cell in lesson.cells:
+        outputs = cell.get("outputs", [])
+        alternatives = [
+            about["alt"] for output in outputs for about in output.get("metadata", {}).values() if "alt" in about
+        ]
+        if alternatives:
+            cell.metadata["mystnb"] = {"image": {"alt": " ".join(alternatives)}}
+        for output in outputs:
+            if WIDGET in output.get("data", {}):
+                shown = output.data["text/plain"]
+                what = next((told for name, told in NEEDS_KERNEL.items() if shown.startswith(name)), "a live widget")
+                output.data = {
+                    "text/html": f'<p class="needs-kernel">In the running notebook: {what}. Start it with the rocket '
+                    "button at the top, or on your own computer.</p>"
+                }
+    return lesson
+
+
+def slider(lesson: nbformat.NotebookNode) -> str:
+    """The first picture slider that ``lesson`` shows, as it was stored."""
+    found = (
+        output.data["text/html"]
+        for cell in lesson.cells
+        for output in cell.get("outputs", [])
+        if "img2img-slider" in output.get("data", {}).get("text/html", "")
+    )
+    return next(found)
+
+
+def lesson_cards(readme: str) -> str:
+    """The README's list of lessons as a grid of cards: one list, in two places."""
+    found = re.findall(
+        r"^### \[(.+?)\]\((notebooks/\w+)\.ipynb\)\n\n(.+?) \[Open.+\n\n!\[(.+?)\]\((.+?)\)$", readme, re.M
+    )
+    cards = [
+        f":::{{grid-item-card}} {title}\n:link: /{page}\n:link-type: doc\n:img-top: /{picture.removeprefix('book/')}\n"
+        f":img-alt: {alt}\n\n{told}\n:::\n"
+        for title, page, told, alt, picture in found
+    ]
+    return "::::{grid} 1 2 2 2\n:gutter: 3\n\n" + "\n".join(cards) + "::::\n"
+
+
+def api_reference() -> str:
+    """A section for each module of the package, and below it every public name with its docstring."""
+    homes = img2img_helpers._HOME
+    parts = []
+    for module, title in GROUPS.items():
+        parts.append(f"## {title}\n\n```{{eval-rst}}")
+        for name in sorted(name for name, home in homes.items() if home == module):
+            value = getattr(importlib.import_module(f"img2img_helpers.{module}"), name)
+            if not callable(value):
+                parts.append(
+                    f".. py:data:: img2img_helpers.{name}\n\n   A :class:`ModelCard` for each model, by name.\n"
+                )
+                continue
+            kind = "autoclass" if isinstance(value, type) else "autofunction"
+            parts.append(f".. {kind}:: img2img_helpers.{name}")
+            parts.append("   :members:\n" if kind == "autoclass" else "")
+        parts.append("```\n")
+    assert set(homes.values()) == set(GROUPS), "a module without a section"
+    return "\n".join(parts)
+
+
+def write_pages(book: Path) -> None:
+    """Write all that is made from elsewhere: lessons, and what other pages include from ``generated``."""
+    root = book.parent
+    generated = book / "generated"
+    for folder in (generated, book / "notebooks"):
+        folder.mkdir(exist_ok=True)
+        for old in folder.iterdir():
+            old.unlink()
+    # only the course's own lessons, not a reader's notebooks
+    for source in sorted((root / "notebooks" / "source").glob("*.md")):
+        lesson = nbformat.read(root / "notebooks" / f"{source.stem}.ipynb", 4)
+        if source.stem == HERO:
+            (generated / "hero.html").write_text(slider(lesson), "utf-8")
+        nbformat.write(publish(lesson), book / "notebooks" / f"{source.stem}.ipynb")
+    (generated / "lessons.md").write_text(lesson_cards((root / "README.md").read_text("utf-8")), "utf-8")
+    (generated / "api.md").write_text(api_reference(), "utf-8")
+    (generated / "models.md").write_text(str(img2img_helpers.describe_models()) + "\n", "utf-8")
+
+
+def add_mathml(app) -> None:
+    """Formulas as MathML, which browsers draw themselves: no script, no fonts, no requests."""
+
+    def inline(translator, node: nodes.math) -> None:
+        translator.body.append(convert(node.astext()))
+        raise nodes.SkipNode
+
+    def block(translator, node: nodes.math_block) -> None:
+        label = html.escape(node.astext(), quote=True)
+        translator.body.append(
+            f'<div class="math" tabindex="0" role="group" aria-label="{label}">{convert(node.astext(), display="block")}</div>'
+        )
+        raise nodes.SkipNode
+
+    app.add_html_math_renderer("mathml", inline_renderers=(inline, None), block_renderers=(block, None))

@@ -1,0 +1,218 @@
+"""The built site: links, pictures, no request to elsewhere; every page in Chromium, light and dark."""
+
+import functools
+import gzip
+import http.server
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urljoin, urlparse
+
+import pytest
+
+from tests import browser as chrome
+from tests.test_browser import slide_by_hand
+
+ROOT = Path(__file__).parent.parent
+LESSONS = sorted(p.stem for p in (ROOT / "notebooks" / "source").glob("*.md"))
+pytestmark = pytest.mark.xdist_group("site")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """The site as `make book` builds it, below the folder that its address has on GitHub."""
+    folder = tmp_path_factory.mktemp("www") / "img2img-course"
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "html", "book", str(folder)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    """The site on a server, as its readers meet it."""
+    handler = functools.partial(Quiet, directory=site.parent)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/{site.name}/"
+        server.shutdown()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chrome.chromium() as running:
+        yield running
+
+
+def pages(site: Path) -> list[str]:
+    return sorted(str(p.relative_to(site)) for p in site.rglob("*.html") if "_static" not in p.parts)
+
+
+class Links(HTMLParser):
+    """What a page points to, loads and calls its parts, and its pictures without an alternative."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links, self.loaded, self.names, self.mute = [], [], set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.names |= {values.get("id"), values.get("name")}
+        if tag == "a" and values.get("href"):
+            self.links.append(values["href"])
+        if tag in ("img", "script") and values.get("src"):
+            self.loaded.append(values["src"])
+        if tag == "link" and values.get("rel") in ("stylesheet", "icon", "preload"):
+            self.loaded.append(values["href"])
+        if tag == "img" and not values.get("alt", "").strip():
+            self.mute.append(values.get("src"))
+        if tag == "img" and re.search(r"\.(png|jpe?g)$", values.get("alt") or ""):
+            self.mute.append(values["alt"])
+
+
+def test_every_link_and_picture_leads_somewhere(site):
+    found = {name: Links((site / name).read_text("utf-8")) for name in pages(site)}
+    assert {f"notebooks/{stem}.html" for stem in LESSONS} < set(found)
+    broken = []
+    for name, page in found.items():
+        base = f"/{site.name}/{name}"
+        for link in [*page.links, *page.loaded]:
+            if urlparse(link).scheme:  # elsewhere, or data in the page itself
+                continue
+            path, part = urldefrag(urljoin(base, unquote(link)))
+            target = urlparse(path).path.removeprefix(f"/{site.name}/") or "index.html"
+            exists = (site / target).is_file()
+            named = not part or target not in found or part in found[target].names
+            if not exists or not named:
+                broken.append(f"{name}: {link}")
+        for loaded in page.loaded:
+            assert urlparse(loaded).scheme in ("", "data"), f"{name} loads {loaded}"
+        assert not page.mute, f"{name}: pictures without an alternative: {page.mute[:3]}"
+    assert not broken
+
+
+def on_the_wire(file: Path) -> int:
+    """Bytes that a server sends: text is compressed, pictures are already."""
+    data = file.read_bytes()
+    return len(data) if file.suffix in (".png", ".jpg", ".woff2") else len(gzip.compress(data))
+
+
+def test_lessons_are_light_and_no_machine_shows(site):
+    for stem in LESSONS:
+        name = f"notebooks/{stem}.html"
+        page = Links((site / name).read_text("utf-8"))
+        files = {(site / name).parent / urlparse(src).path for src in page.loaded if not src.startswith("data:")}
+        assert sum(map(on_the_wire, {site / name, *files})) < 3e6, name
+    for name in pages(site):
+        assert not re.search(r"/(tmp|root|home|work|Users)/", (site / name).read_text("utf-8")), name
+
+
+def test_robots_and_friends_find_the_pages(site):
+    listed = set(re.findall(r"<loc>(.+?)</loc>", (site / "sitemap.xml").read_text()))
+    home = "https://img2img-course.github.io/img2img-course/"
+    assert {f"{home}notebooks/{stem}.html" for stem in LESSONS} <= listed
+    assert not any("404" in page for page in listed)
+    front = (site / "index.html").read_text("utf-8")
+    (preview,) = re.findall(r'<meta property="og:image" content="(.+?)"', front)
+    assert (site / preview.removeprefix(home)).stat().st_size > 20_000
+
+
+@pytest.mark.parametrize("way", ["http", "file"])
+def test_every_page_loads_cleanly_and_its_parts_move(site, address, browser, way):
+    home = address if way == "http" else f"{site.as_uri()}/"
+    watched = chrome.Watched(browser, home)
+    page = watched.page
+    for name in pages(site):
+        if name == "404.html" and way == "file":
+            continue  # its links start at the server's root
+        page.goto(home + name)
+        page.wait_for_load_state("load")
+        for root in page.locator(".img2img-slider").all():
+            root.scroll_into_view_if_needed()
+            assert len(set(slide_by_hand(page, root))) >= 2
+        assert not watched.errors, name
+        assert not watched.elsewhere, name
+    watched.check()
+
+
+def test_formulas_are_drawn_solutions_open_and_search_finds(site, address, browser):
+    watched = chrome.Watched(browser, address)
+    page = watched.page
+    page.goto(address + "notebooks/03_mechanics.html")
+    formulas = page.locator("math")
+    assert formulas.count() >= 4
+    for formula in formulas.all():
+        box = formula.bounding_box()
+        assert box["width"] > 5
+        assert box["height"] > 8
+    solution = page.locator(".cell.tag_hide-cell details, details.hide").first
+    code = solution.locator(".highlight").first
+    assert not code.is_visible()
+    solution.locator("summary").click()
+    assert code.is_visible()
+    page.goto(address + "search.html?q=strength")
+    page.wait_for_selector("#search-results li a", timeout=30_000)
+    found = page.locator("#search-results li a").evaluate_all("links => links.map(link => link.href)")
+    assert any("02_strength" in link for link in found)
+    watched.check()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_bars_anybody(site, address, browser, scheme):
+    """axe-core finds nothing serious or critical, on a screen and on a telephone's."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    watched, told = chrome.Watched(browser, address, color_scheme=scheme), []
+    for name in pages(site):
+        watched.page.goto(address + name)
+        for violation in Axe().run(watched.page).response["violations"]:
+            if violation["impact"] in ("serious", "critical"):
+                places = [node["html"][:150] for node in violation["nodes"][:3]]
+                told.append(f"{name}: {violation['id']} ({len(violation['nodes'])}): {places}")
+    assert not told, "\n".join(told)
+
+
+def test_pages_fit_a_telephone(site, address, browser):
+    watched = chrome.Watched(browser, address)
+    watched.page.set_viewport_size({"width": 360, "height": 740})
+    for name in pages(site):
+        watched.page.goto(address + name)
+        wide = watched.page.evaluate("() => document.documentElement.scrollWidth")
+        beyond = "() => [...document.querySelectorAll('article *')].filter(e => e.getBoundingClientRect().right > 365 && !e.closest('pre, table, .math')).map(e => e.outerHTML.slice(0, 120)).slice(0, 4)"
+        assert wide <= 361, f"{name} is {wide} pixels wide: {watched.page.evaluate(beyond)}"
+
+
+def test_a_lesson_is_there_within_two_seconds(site, address, browser):
+    watched = chrome.Watched(browser, address)
+    watched.page.goto(address + "notebooks/02_strength.html")
+    timing = "() => performance.getEntriesByType('navigation')[0].domInteractive"
+    assert watched.page.evaluate(timing) < 10_000  # 2 s on a quiet machine; the tests must not depend on timing
+
+
+def test_a_fork_gets_its_own_address_everywhere(tmp_path):
+    from book import address as stamp
+
+    for pattern in stamp.FILES:
+        for path in ROOT.glob(pattern):
+            target = tmp_path / path.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    before = stamp.current(tmp_path)
+    changed = stamp.stamp("https://github.com/someone/their.course", tmp_path)
+    assert stamp.current(tmp_path) == "https://github.com/someone/their.course"
+    assert len(changed) >= 3 + 2 * len(LESSONS)
+    old = before.removeprefix("https://github.com/")
+    for path in tmp_path.rglob("*.*"):
+        assert old not in path.read_text("utf-8"), path
+    with pytest.raises(ValueError, match=r"must be like https://github\.com/owner/name, not 'github'"):
+        stamp.stamp("github", tmp_path)
