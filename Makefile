@@ -4,7 +4,7 @@
 # make outputs    run every notebook anew and store its outputs
 # make book       build the site
 # make address    give a fork its own address (URL=https://github.com/you/your-course)
-# make benchmark  time one edit and each other task on this machine (ARGS=--skip-large: the classroom model only)
+# make benchmark  time edits, sweeps, the slider and each other task on this machine (ARGS=--skip-large: the classroom model only)
 PYTHON ?= python3
 INSTALL_PYTHON := install Python 3.10 or newer, or name it with make PYTHON=...
 ARGS ?=
@@ -52,7 +52,7 @@ address:
 
 benchmark:
 	@$(MAKE) --no-print-directory setup
-	@$(BIN)/python -m tests.benchmark $(ARGS)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
 	@rm -rf .venv build book/notebooks book/generated

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import pages  # noqa: E402
 

@@ -12,6 +12,7 @@ from docutils import nodes
 from latex2mathml.converter import convert
 
 import img2img_helpers
+from tests import hard_inputs
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 NEEDS_KERNEL = {  # by how the stored output begins
@@ -117,6 +118,7 @@ def write_pages(book: Path) -> None:
         nbformat.write(publish(lesson), book / "notebooks" / f"{source.stem}.ipynb")
     (generated / "lessons.md").write_text(lesson_cards((root / "README.md").read_text("utf-8")), "utf-8")
     (generated / "api.md").write_text(api_reference(), "utf-8")
+    (generated / "mistakes.md").write_text(hard_inputs.table(), "utf-8")
     (generated / "models.md").write_text(str(img2img_helpers.describe_models()) + "\n", "utf-8")
 
 

@@ -221,13 +221,13 @@ def wording_rows(bench: Bench) -> list[Row]:
 
 
 def cost_rows(bench: Bench) -> list[Row]:
-    from tests.benchmark import measure
+    from benchmarks.course import measure
 
     parts = ("text_encoder", "unet", "vae")
     size = sum(file.stat().st_size for part in parts for file in (bench.weights / part).glob("*.safetensors")) / 1e6
     seconds = measure("classroom model", bench.img2img, 5)
     threads = torch.get_num_threads()
-    edit = f"one edit as in tests/benchmark.py, on this machine with {threads} threads (before: {SECONDS_BEFORE} s)"
+    edit = f"one edit as in benchmarks/course.py, on this machine with {threads} threads (before: {SECONDS_BEFORE} s)"
     return [
         Row("weights of text encoder, UNet and VAE, fp16", f"{size:.1f} MB", "", "at most 26 MB", size <= 26),
         Row(edit, f"{seconds:.2f} s", "median of 5"),

@@ -48,6 +48,10 @@ def load_image(source) -> Image.Image:
         return _decode(_download(source), source)
     if isinstance(source, (str, os.PathLike)):
         path = Path(os.path.expanduser(source))  # unlike Path's, it leaves an unknown ~user as it is
+        if "://" in str(source):
+            raise ValueError(f"An address must begin with http:// or https://, not {str(source)!r}.")
+        if path.is_dir():
+            raise ValueError(f"{path.name!r} is a folder; give the path of an image file in it.")
         if not path.is_file():
             raise FileNotFoundError(
                 f"There is no image file {str(source)!r}; the current folder is {Path.cwd().name!r}."

@@ -57,6 +57,7 @@ def test_nothing_imports_upwards():
         "plots",
         "widgets",
         "exercises",
+        "doctor",
     ]
     for path in (ROOT / "img2img_helpers").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -144,3 +145,13 @@ def test_the_glossary_names_things_that_exist_in_order():
     for name in re.findall(r"`([A-Z]\w+|[a-z]+_[a-z_]+)[`(]", text):
         homes = (img2img_helpers, diffusers, transformers)
         assert any(hasattr(home, name) for home in homes) or name in GLOSSARY_ARGUMENTS, name
+
+
+def test_nothing_runs_what_came_from_elsewhere():
+    """Weights are safetensors, recipes are data; a model's own code is never run, and nothing listens."""
+    bad = re.compile(r"\bpickle\b|torch\.load\(|trust_remote_code|\beval\(|\bexec\(|0\.0\.0\.0|allow_pickle=True")
+    for path in (*(ROOT / "img2img_helpers").glob("*.py"), *(ROOT / "notebooks" / "source").glob("*.md")):
+        assert not bad.search(path.read_text("utf-8")), path.name
+    for path in (ROOT / "classroom_model").glob("*.py"):
+        for line in path.read_text("utf-8").splitlines():
+            assert not bad.search(line) or "weights_only=True" in line, f"{path.name}: {line}"

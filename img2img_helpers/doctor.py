@@ -1,0 +1,228 @@
+"""Say whether the course will run on this computer, and what to do if not.
+
+    python -m img2img_helpers.doctor                 checks, and a timed edit with the classroom model
+    python -m img2img_helpers.doctor --model sd15    the same with another model, downloaded if need be
+
+The exit status is 0 if the course will run. The report names no folder and no user: paste it as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .images import example_image, prepare_image
+from .models import MODELS
+from .pipelines import load_pipeline, pick_device
+
+HUB = "https://huggingface.co"
+LEAST_MEMORY, LEAST_DISK = 2.0, 1.0  # GB free: torch and one edit of the classroom model; torch's own caches
+DARK = 3  # mean of 255 below which a picture is black to the eye
+SIGNS = {True: "✔", False: "✘", None: "–"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        fine: True or False; None for what is good to know, but keeps nobody from the course.
+        told: what was found.
+        advice: what to do about it, or nothing.
+    """
+
+    fine: bool | None
+    told: str
+    advice: str = ""
+
+
+class Report(list[Finding]):
+    """All findings; true if the course will run."""
+
+    def __bool__(self) -> bool:
+        return all(finding.fine is not False for finding in self)
+
+    def __repr__(self) -> str:
+        lines = [f"{SIGNS[f.fine]} {f.told}" + (f"\n  → {f.advice}" if f.advice else "") for f in self]
+        end = "The course will run." if self else "The course will not run yet: see the arrows."
+        return "\n".join([*lines, end])
+
+
+def examine(model: str = "classroom") -> Report:
+    """Check this computer: Python, packages, device, memory, disk, hub, cached models, and one timed edit.
+
+    Args:
+        model: for the edit, as for :func:`~img2img_helpers.load_pipeline`.
+
+    Returns:
+        A report that prints itself; it is true if the course will run. Nothing raises.
+    """
+    report = Report()
+    for check in (_python, _packages, _device, _memory, _disk, _hub, _cached, lambda: _edit(model)):
+        try:
+            report += check()
+        except Exception as error:  # a check that breaks is a finding, and the others still count
+            report.append(Finding(False, f"A check failed: {_first_line(error)}", "Send this line to your instructor."))
+    return report
+
+
+def _first_line(error: Exception) -> str:
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return line.replace(str(Path.home()), "~")[:200]
+
+
+def _python() -> list[Finding]:
+    told = f"Python {platform.python_version()} on {platform.system()} ({platform.machine()})"
+    fine = sys.version_info >= (3, 10)
+    return [Finding(fine, told, "" if fine else "Install Python 3.10 or newer, then run `make course` again.")]
+
+
+def _packages() -> list[Finding]:
+    from packaging.requirements import Requirement
+
+    wanted = [Requirement(line) for line in metadata.requires("img2img_helpers") or []]
+    wanted = [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": "course"})]
+    shown, bad = [], []
+    for one in wanted:
+        try:
+            found = metadata.version(one.name)
+        except metadata.PackageNotFoundError:
+            bad.append(f"{one.name} is missing")
+            continue
+        if not one.specifier.contains(found, prereleases=True):
+            bad.append(f"{one.name} is {found}, but must be {one.specifier}")
+        if one.name in ("torch", "diffusers", "transformers", "accelerate", "ipywidgets"):
+            shown.append(f"{one.name} {found}")
+    if bad:
+        return [Finding(False, "; ".join(bad), "Run `make course`, or on Colab the lesson's first cell, again.")]
+    return [Finding(True, ", ".join(shown))]
+
+
+def _device() -> list[Finding]:
+    import torch
+
+    device, why = pick_device()
+    if device != "cuda":
+        return [Finding(True, f"Device: {device} ({why}), {torch.get_num_threads()} threads")]
+    free, whole = torch.cuda.mem_get_info()
+    told = f"Device: {torch.cuda.get_device_name()}, {free / 1e9:.1f} of {whole / 1e9:.1f} GB free"
+    needed = MODELS["sd15"].memory_gb
+    short = f"Stable Diffusion 1.5 needs about {needed:g} GB: close other notebooks, or set IMG2IMG_MODEL=classroom."
+    return [Finding(None if free < needed * 1e9 else True, told, short if free < needed * 1e9 else "")]
+
+
+def _memory() -> list[Finding]:
+    import psutil
+
+    memory = psutil.virtual_memory()
+    free = memory.available / 1e9
+    told = f"Memory: {free:.1f} of {memory.total / 1e9:.1f} GB free"
+    return [Finding(True if free >= LEAST_MEMORY else None, told, "" if free >= LEAST_MEMORY else "Close programs.")]
+
+
+def _disk() -> list[Finding]:
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE)
+    free = shutil.disk_usage(next(folder for folder in (cache, *cache.parents) if folder.exists())).free / 1e9
+    needed = MODELS["sd15"].download_gb + 2
+    if free < LEAST_DISK:
+        return [Finding(False, f"Disk: {free:.1f} GB free", f"Free at least {LEAST_DISK:g} GB.")]
+    short = (
+        "" if free >= needed else f"Downloading Stable Diffusion 1.5 wants {needed:.1f} GB; the classroom model none."
+    )
+    return [Finding(None if short else True, f"Disk: {free:.1f} GB free", short)]
+
+
+def _hub() -> list[Finding]:
+    import urllib.request
+
+    try:
+        urllib.request.urlopen(urllib.request.Request(HUB, method="HEAD"), timeout=5).close()
+    except Exception as error:
+        advice = "The classroom model needs no internet; for others run `python -m img2img_helpers.prefetch` elsewhere first."
+        return [Finding(None, f"The model hub cannot be reached ({_first_line(error)})", advice)]
+    return [Finding(True, "The model hub can be reached")]
+
+
+def _cached() -> list[Finding]:
+    from huggingface_hub import constants, scan_cache_dir
+
+    if not Path(constants.HF_HUB_CACHE).is_dir():
+        return [Finding(None, "Models downloaded so far: none")]
+    ours = {id_ for card in MODELS.values() for ids in (*card.ids.values(), card.controlnet_ids) for id_ in ids}
+    found = [f"{r.repo_id} ({r.size_on_disk / 1e9:.1f} GB)" for r in scan_cache_dir().repos if r.repo_id in ours]
+    return [Finding(None, f"Models downloaded so far: {', '.join(sorted(found)) or 'none'}")]
+
+
+def _edit(model: str) -> list[Finding]:
+    import torch
+
+    pipe = load_pipeline("img2img", model)
+    pipe.set_progress_bar_config(disable=True)
+    size = pipe.unet.config.sample_size * pipe.vae_scale_factor
+    image = prepare_image(example_image("landscape"), size).image
+    call = {"image": image, "strength": 0.5, "num_inference_steps": 10}
+    started = time.perf_counter()
+    made = pipe("a lake", generator=torch.Generator().manual_seed(0), **call)
+    seconds = time.perf_counter() - started
+    flagged = bool((getattr(made, "nsfw_content_detected", None) or [False])[0])
+    dtype = str(pipe.dtype).removeprefix("torch.")
+    return [
+        Finding(True, f"A test edit of {size}×{size} pixels took {seconds:.1f} s ({dtype} on {pipe.device.type})"),
+        judge_color(made.images[0], flagged, lambda: _overflows(pipe, call)),
+    ]
+
+
+def _overflows(pipe, call: dict) -> bool:
+    """Whether numbers leave the dtype's range: once more, without the last step that hides it."""
+    import torch
+
+    with torch.no_grad():
+        latents = pipe("a lake", generator=torch.Generator().manual_seed(0), output_type="latent", **call).images
+        decoded = pipe.vae.decode(latents / pipe.vae.config.scaling_factor).sample
+    return not bool(torch.isfinite(decoded).all())
+
+
+def judge_color(picture: Image.Image, flagged: bool, overflows) -> Finding:
+    """Tell a black picture's causes apart: the safety checker, numbers out of range, or a dark picture.
+
+    Args:
+        picture: what came out.
+        flagged: what the pipeline's ``nsfw_content_detected`` says of it.
+        overflows: called for a black picture; says whether the decoded numbers are not finite.
+    """
+    mean = np.asarray(picture.convert("RGB"), float).mean((0, 1))
+    told = "Colour of the result: red {:.0f}, green {:.0f}, blue {:.0f} of 255".format(*mean)
+    if flagged:
+        return Finding(False, f"{told}: the safety checker blackened it", "Try another prompt or seed.")
+    if mean.max() >= DARK:
+        return Finding(True, told)
+    if overflows():
+        advice = "Load with dtype='float32', or 'bfloat16' where the GPU has it."
+        return Finding(False, f"{told}: numbers left the dtype's range", advice)
+    return Finding(
+        False, f"{told}: it is black, though all numbers are finite", "Ask for more light, or less strength."
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns 0 if the course will run."""
+    parser = argparse.ArgumentParser(prog="python -m img2img_helpers.doctor", description=__doc__.split("\n")[0])
+    parser.add_argument("--model", default="classroom", help="for the test edit; default: classroom")
+    report = examine(parser.parse_args(arguments).model)
+    print(report)
+    return 0 if report else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

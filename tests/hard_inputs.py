@@ -1,0 +1,1245 @@
+"""Everything that a room of thirty people may do wrong with the package, and the sentence that each gets.
+
+The site shows :data:`CASES` as a table; tests/test_hard_inputs.py runs them.
+"""
+
+from __future__ import annotations
+
+import http.server
+import io
+import struct
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import img2img_helpers as helpers
+from img2img_helpers import EditPass, Recipe, example_image
+
+
+class Case(NamedTuple):
+    """A mistake; the call that makes it, with a :class:`Given`; what the learner reads."""
+
+    what: str
+    run: Callable[[Given], object]
+    told: str
+
+
+class Given:
+    """Files, pictures and tiny pipelines for the calls."""
+
+    def __init__(self, folder: Path, pipe, base: Path, upscaler, server: str) -> None:
+        self.folder, self.pipe, self.base, self.upscaler, self._server = folder, pipe, base, upscaler, server
+        self.car = example_image("car")
+        self.small, self.odd = self.car.resize((16, 16)), self.car.resize((17, 15))
+        self.png, self.jpeg = (self._encoded(kind) for kind in ("png", "jpeg"))
+        self.recipe = Recipe([EditPass("a lake", num_inference_steps=2)])
+
+    def _encoded(self, kind: str) -> bytes:
+        file = io.BytesIO()
+        self.car.save(file, format=kind)
+        return file.getvalue()
+
+    def file(self, name: str, data: bytes) -> Path:
+        path = self.folder / name
+        path.write_bytes(data)
+        return path
+
+    def url(self, name: str) -> str:
+        return f"{self._server}/{name}"
+
+    @property
+    def bomb(self) -> bytes:
+        """A PNG of a hundred bytes that says it has 20000×20000 pixels."""
+
+        def chunk(name: bytes, data: bytes) -> bytes:
+            return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+        head = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+        return (
+            b"\x89PNG\r\n\x1a\n"
+            + chunk(b"IHDR", head)
+            + chunk(b"IDAT", zlib.compress(b"\0" * 99))
+            + chunk(b"IEND", b"")
+        )
+
+    @property
+    def used_folder(self) -> Path:
+        folder = self.folder / "used"
+        if not folder.exists():
+            Recipe([EditPass("pine trees", num_inference_steps=2)]).run(self.pipe, self.small, folder)
+        return folder
+
+
+class BadServer(http.server.BaseHTTPRequestHandler):
+    """Answers on loopback, each time badly."""
+
+    def do_GET(self) -> None:
+        name = self.path.strip("/")
+        if name == "loop":
+            self.send_response(302)
+            self.send_header("Location", "/loop")
+            self.end_headers()
+        elif name == "missing":
+            self.send_error(404)
+        else:
+            self.send_response(200)
+            self.end_headers()
+            try:
+                self.wfile.write(b"<html>not a picture</html>")
+                while name == "endless":
+                    self.wfile.write(bytes(2**20))
+            except OSError:
+                pass  # the client has had enough
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+@contextmanager
+def bad_server() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), BadServer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def tidied(message: str, g: Given) -> str:
+    """The sentence without what differs from run to run."""
+    private = (
+        (g._server, "http://server"),
+        (str(g.base), "folder"),
+        (g.base.name, "folder"),
+        (str(g.folder), "folder"),
+    )
+    for found, shown in (*private, (g.folder.name, "folder"), (f"folder is {Path.cwd().name!r}", "folder is 'work'")):
+        message = message.replace(found, shown)
+    return message
+
+
+def table() -> str:
+    """All cases as Markdown."""
+    rows = []
+    for title, cases in CASES.items():
+        rows += [f"## {title}", "", "| what you do | what you read |", "|---|---|"]
+        rows += [f"| {case.what} | {case.told.replace('|', '/')} |" for case in cases]
+        rows.append("")
+    return "\n".join(rows)
+
+
+CASES: dict[str, list[Case]] = {
+    "Pictures": [
+        Case(
+            "a path that leads nowhere",
+            lambda g: helpers.load_image("holiday.jpg"),
+            "There is no image file 'holiday.jpg'; the current folder is 'work'.",
+        ),
+        Case(
+            "a folder",
+            lambda g: helpers.load_image(g.folder),
+            "'folder' is a folder; give the path of an image file in it.",
+        ),
+        Case(
+            "an empty file",
+            lambda g: helpers.load_image(g.file("empty.png", b"")),
+            "empty.png could not be read as an image; use a complete PNG, JPEG or WebP file.",
+        ),
+        Case(
+            "a text renamed to .png",
+            lambda g: helpers.load_image(g.file("notes.png", b"only a text")),
+            "notes.png could not be read as an image; use a complete PNG, JPEG or WebP file.",
+        ),
+        Case(
+            "a PNG cut off in the middle",
+            lambda g: helpers.load_image(g.file("half.png", g.png[: len(g.png) // 2])),
+            "half.png could not be read as an image; use a complete PNG, JPEG or WebP file.",
+        ),
+        Case(
+            "a JPEG cut off in the middle",
+            lambda g: helpers.load_image(g.file("half.jpg", g.jpeg[: len(g.jpeg) // 2])),
+            "half.jpg could not be read as an image; use a complete PNG, JPEG or WebP file.",
+        ),
+        Case(
+            "a small file that declares 20000×20000 pixels",
+            lambda g: helpers.load_image(g.file("bomb.png", g.bomb)),
+            "bomb.png has far too many pixels, more than 50 million; shrink it first.",
+        ),
+        Case(
+            "an address that is not http",
+            lambda g: helpers.load_image("ftp://example.org/car.png"),
+            "An address must begin with http:// or https://, not 'ftp://example.org/car.png'.",
+        ),
+        Case(
+            "an address without a host",
+            lambda g: helpers.load_image("http:///car.png"),
+            "http:///car.png could not be downloaded; check the address and the connection, or use a file.",
+        ),
+        Case(
+            "a server that answers 404",
+            lambda g: helpers.load_image(g.url("missing")),
+            "http://server/missing could not be downloaded; check the address and the connection, or use a file.",
+        ),
+        Case(
+            "a web page in place of a picture",
+            lambda g: helpers.load_image(g.url("page")),
+            "http://server/page could not be read as an image; use a complete PNG, JPEG or WebP file.",
+        ),
+        Case(
+            "an address that leads round in circles",
+            lambda g: helpers.load_image(g.url("loop")),
+            "http://server/loop could not be downloaded; check the address and the connection, or use a file.",
+        ),
+        Case(
+            "an answer that never ends",
+            lambda g: helpers.load_image(g.url("endless")),
+            "http://server/endless is larger than 64 MB; use a smaller image.",
+        ),
+        Case(
+            "no image at all",
+            lambda g: helpers.load_image(None),
+            "An image cannot be made from NoneType; give a path, a URL, bytes, a PIL image, a NumPy array or an upload widget's value.",
+        ),
+        Case(
+            "a number",
+            lambda g: helpers.load_image(5),
+            "An image cannot be made from int; give a path, a URL, bytes, a PIL image, a NumPy array or an upload widget's value.",
+        ),
+        Case(
+            "an empty upload",
+            lambda g: helpers.load_image(()),
+            "No file has been uploaded yet; choose one, then run this cell again.",
+        ),
+        Case(
+            "an upload without content",
+            lambda g: helpers.load_image({"car.png": "text"}),
+            "An image cannot be made from a dict of str; give one image.",
+        ),
+        Case(
+            "an array of three dimensions too many",
+            lambda g: helpers.load_image(np.zeros((1, 2, 3, 4))),
+            "name 'np' is not defined",
+        ),
+        Case(
+            "an array with two channels",
+            lambda g: helpers.load_image(np.zeros((8, 8, 2), np.uint8)),
+            "name 'np' is not defined",
+        ),
+        Case(
+            "an array without pixels",
+            lambda g: helpers.load_image(np.zeros((0, 8, 3), np.uint8)),
+            "name 'np' is not defined",
+        ),
+        Case(
+            "floats from 0 to 255",
+            lambda g: helpers.load_image(np.full((8, 8, 3), 200.0)),
+            "name 'np' is not defined",
+        ),
+        Case(
+            "floats with NaN",
+            lambda g: helpers.load_image(np.full((8, 8, 3), np.nan)),
+            "name 'np' is not defined",
+        ),
+        Case(
+            "floats below 0",
+            lambda g: helpers.load_image(np.full((8, 8, 3), -0.5)),
+            "name 'np' is not defined",
+        ),
+        Case(
+            "whole numbers below 0",
+            lambda g: helpers.load_image(np.full((8, 8, 3), -1)),
+            "name 'np' is not defined",
+        ),
+        Case(
+            "whole numbers beyond 16 bit",
+            lambda g: helpers.load_image(np.full((8, 8, 3), 70_000)),
+            "name 'np' is not defined",
+        ),
+        Case(
+            "an array of words",
+            lambda g: helpers.load_image(np.array([["a", "b"]])),
+            "name 'np' is not defined",
+        ),
+        Case(
+            "an example that does not exist",
+            lambda g: example_image("dog"),
+            "There is no example image 'dog'; choose one of car, cottage, landscape, night, portrait, watch.",
+        ),
+        Case(
+            "a mask of an example that does not exist",
+            lambda g: helpers.example_mask("dog"),
+            "There is no example image 'dog'; choose one of car, cottage, landscape, night, portrait, watch.",
+        ),
+    ],
+    "Sizes": [
+        Case(
+            "a size that is no multiple of 8",
+            lambda g: helpers.prepare_image(g.car, 500),
+            "Width and height must be multiples of 8, not 500×500; 496×496 would work.",
+        ),
+        Case(
+            "a size of 0",
+            lambda g: helpers.prepare_image(g.car, 0),
+            "Width and height must be multiples of 8, not 0×0; 8×8 would work.",
+        ),
+        Case(
+            "a negative size",
+            lambda g: helpers.prepare_image(g.car, -512),
+            "Width and height must be multiples of 8, not -512×-512; 8×8 would work.",
+        ),
+        Case(
+            "a size in words",
+            lambda g: helpers.prepare_image(g.car, "large"),
+            "The size must be one number or (width, height) in pixels, such as 512, not 'large'.",
+        ),
+        Case(
+            "three sides",
+            lambda g: helpers.prepare_image(g.car, (512, 512, 3)),
+            "The size must be one number or (width, height) in pixels, such as 512, not (512, 512, 3).",
+        ),
+        Case(
+            "a side of NaN",
+            lambda g: helpers.prepare_image(g.car, (float("nan"), 512)),
+            "The size must be one number or (width, height) in pixels, such as 512, not (nan, 512).",
+        ),
+        Case(
+            "an unknown fit",
+            lambda g: helpers.prepare_image(g.car, 512, "squeeze"),
+            "There is no fit 'squeeze'; choose one of pad, crop, stretch.",
+        ),
+    ],
+    "Strength, steps, sweeps": [
+        Case(
+            "a negative strength",
+            lambda g: helpers.plan_steps(g.pipe, -0.1, 30),
+            "strength must be a number from 0 to 1, not -0.1; 0.5 is a balanced edit.",
+        ),
+        Case(
+            "a strength above 1",
+            lambda g: helpers.plan_steps(g.pipe, 1.5, 30),
+            "strength must be a number from 0 to 1, not 1.5; 0.5 is a balanced edit.",
+        ),
+        Case(
+            "a strength of NaN",
+            lambda g: helpers.plan_steps(g.pipe, float("nan"), 30),
+            "strength must be a number from 0 to 1, not nan; 0.5 is a balanced edit.",
+        ),
+        Case(
+            "a strength in words",
+            lambda g: helpers.plan_steps(g.pipe, "half", 30),
+            "strength must be a number from 0 to 1, not 'half'; 0.5 is a balanced edit.",
+        ),
+        Case(
+            "a strength in percent",
+            lambda g: helpers.plan_steps(g.pipe, 50, 30),
+            "strength must be a number from 0 to 1, not 50; 0.5 is a balanced edit.",
+        ),
+        Case(
+            "strength 0",
+            lambda g: helpers.plan_steps(g.pipe, 0, 30),
+            "strength 0 with num_inference_steps 30 leaves 0 steps to run, which diffusers cannot do; use strength 0.04 or more.",
+        ),
+        Case(
+            "too little strength for the steps",
+            lambda g: helpers.plan_steps(g.pipe, 0.02, 30),
+            "strength 0.02 with num_inference_steps 30 leaves 0 steps to run, which diffusers cannot do; use strength 0.04 or more, or num_inference_steps 50 or more.",
+        ),
+        Case(
+            "no steps",
+            lambda g: helpers.plan_steps(g.pipe, 0.5, 0),
+            "num_inference_steps must be a whole number of at least 1, not 0.",
+        ),
+        Case(
+            "negative steps",
+            lambda g: helpers.plan_steps(g.pipe, 0.5, -3),
+            "num_inference_steps must be a whole number of at least 1, not -3.",
+        ),
+        Case(
+            "half a step",
+            lambda g: helpers.plan_steps(g.pipe, 0.5, 7.5),
+            "num_inference_steps must be a whole number of at least 1, not 7.5.",
+        ),
+        Case(
+            "more steps than the scheduler has",
+            lambda g: helpers.plan_steps(g.pipe, 0.5, 5000),
+            "DDIMScheduler cannot make 5000 steps; use num_inference_steps 1000 or fewer.",
+        ),
+        Case(
+            "no pipeline",
+            lambda g: helpers.plan_steps("sd15", 0.5, 30),
+            "plan_steps needs a diffusers pipeline or scheduler, not str.",
+        ),
+        Case(
+            "a sweep over no strengths",
+            lambda g: helpers.strength_sweep(g.pipe, "a lake", g.small, []),
+            "strength_sweep got no strengths; give it a list such as [0.3, 0.5, 0.8].",
+        ),
+        Case(
+            "a sweep with a strength above 1",
+            lambda g: helpers.strength_sweep(g.pipe, "a lake", g.small, [0.5, 2]),
+            "strength must be a number from 0 to 1, not 2; 0.5 is a balanced edit.",
+        ),
+        Case(
+            "a sweep whose prompt is a number",
+            lambda g: helpers.strength_sweep(g.pipe, 5, g.small, [0.5]),
+            "A prompt must be a text; edit_grid takes several, in a list.",
+        ),
+        Case(
+            "a batch of none",
+            lambda g: helpers.strength_sweep(g.pipe, "a lake", g.small, [0.5], max_batch=0),
+            "max_batch is 0, but must be at least 1; None chooses from the free memory.",
+        ),
+        Case(
+            "a sweep with another kind of pipeline",
+            lambda g: helpers.strength_sweep("sd15", "a lake", g.small, [0.5]),
+            "A sweep needs a StableDiffusionImg2ImgPipeline, not str; load_pipeline('img2img') gives one.",
+        ),
+        Case(
+            "a grid without seeds",
+            lambda g: helpers.edit_grid(g.pipe, g.small, "a lake", seeds=[]),
+            "edit_grid got an empty list; give at least one of each: prompt, strength, guidance, seed.",
+        ),
+    ],
+    "Loading": [
+        Case(
+            "an unknown task",
+            lambda g: helpers.load_pipeline("edit"),
+            "There is no task 'edit'; choose one of 'img2img', 'text2img', 'inpaint', 'upscale', 'controlnet'.",
+        ),
+        Case(
+            "a task that the model cannot do",
+            lambda g: helpers.load_pipeline("upscale", g.base),
+            "The model 'folder' cannot do 'upscale', only 'img2img', 'text2img', 'inpaint', 'controlnet'; for 'upscale' use model='classroom' or 'sd15'.",
+        ),
+        Case(
+            "a model name with a slip",
+            lambda g: helpers.load_pipeline("img2img", "sd-15"),
+            "There is no model 'sd-15'; choose 'classroom', 'sd15', a hub id such as 'stable-diffusion-v1-5/stable-diffusion-v1-5', or a folder that exists.",
+        ),
+        Case(
+            "a folder that holds no model",
+            lambda g: helpers.load_pipeline("img2img", g.folder),
+            "The folder 'folder' holds no diffusers model: it has no model_index.json.",
+        ),
+        Case(
+            "an unknown device",
+            lambda g: helpers.load_pipeline("img2img", "classroom", device="gpu"),
+            "This computer has no device 'gpu'; it has 'cpu'.",
+        ),
+        Case(
+            "a graphics card that is not there",
+            lambda g: helpers.load_pipeline("img2img", "classroom", device="cuda:7"),
+            "This computer has no device 'cuda:7'; it has 'cpu'.",
+        ),
+        Case(
+            "an unknown dtype",
+            lambda g: helpers.load_pipeline("img2img", "classroom", dtype="int8"),
+            "There is no dtype 'int8'; choose 'auto', 'float32', 'float16', 'bfloat16'.",
+        ),
+    ],
+    "Recipes": [
+        Case(
+            "a prompt that is a number",
+            lambda g: EditPass(5),
+            "prompt must be a text of at most 2000 characters, not 5.",
+        ),
+        Case(
+            "a prompt of a book's length",
+            lambda g: EditPass("word " * 500),
+            "prompt must be a text of at most 2000 characters, not 'word word word word word word word word word word word w….",
+        ),
+        Case(
+            "a pass of strength 0",
+            lambda g: EditPass("a lake", 0),
+            "strength must be above 0: at 0 no step would run.",
+        ),
+        Case(
+            "a pass of strength 2",
+            lambda g: EditPass("a lake", 2),
+            "strength must be a number from 0 to 1, not 2; 0.5 is a balanced edit.",
+        ),
+        Case(
+            "a strength that is a truth value",
+            lambda g: EditPass("a lake", True),
+            "strength must be a number from 0 to 1, not True; 0.5 is a balanced edit.",
+        ),
+        Case(
+            "a negative seed",
+            lambda g: EditPass("a lake", 0.5, -1),
+            "seed must be a whole number from 0 to 9223372036854775807, not -1; any whole number will do, but keep it.",
+        ),
+        Case(
+            "a seed that is too large",
+            lambda g: EditPass("a lake", 0.5, 2**70),
+            "seed must be a whole number from 0 to 9223372036854775807, not 1180591620717411303424; any whole number will do, but keep it.",
+        ),
+        Case(
+            "a seed with a fraction",
+            lambda g: EditPass("a lake", 0.5, 1.5),
+            "seed must be a whole number from 0 to 9223372036854775807, not 1.5; any whole number will do, but keep it.",
+        ),
+        Case(
+            "no steps in a pass",
+            lambda g: EditPass("a lake", num_inference_steps=0),
+            "num_inference_steps must be a whole number from 1 to 1000, not 0; 30 is a good start.",
+        ),
+        Case(
+            "a negative guidance scale",
+            lambda g: EditPass("a lake", guidance_scale=-1),
+            "guidance_scale must be a number from 0 to 100, not -1; 7.5 is a good start.",
+        ),
+        Case(
+            "an endless guidance scale",
+            lambda g: EditPass("a lake", guidance_scale=float("inf")),
+            "guidance_scale must be a number from 0 to 100, not inf; 7.5 is a good start.",
+        ),
+        Case(
+            "a recipe without passes",
+            lambda g: Recipe([]),
+            "A recipe has from 1 to 100 passes, not 0.",
+        ),
+        Case(
+            "a recipe of texts",
+            lambda g: Recipe(["a lake"]),
+            "Pass 1 must be an EditPass(prompt, strength, seed), not 'a lake'.",
+        ),
+        Case(
+            "a recipe that is one pass",
+            lambda g: Recipe(EditPass("a lake")),
+            "passes must be a list of EditPass(prompt, strength, seed).",
+        ),
+        Case(
+            "an unknown way to chain",
+            lambda g: Recipe([EditPass("a lake")], chain="wire"),
+            "chain must be 'pixels' or 'latents', not 'wire'.",
+        ),
+        Case(
+            "a recipe file that is not there",
+            lambda g: Recipe.load(g.folder / "gone.json"),
+            "There is no recipe file 'folder/gone.json'; the current folder is 'work'.",
+        ),
+        Case(
+            "a recipe file that is no JSON",
+            lambda g: Recipe.load(g.file("r.json", b"{")),
+            "r.json holds no recipe: it is not valid JSON.",
+        ),
+        Case(
+            "a recipe file with an unknown key",
+            lambda g: Recipe.load(g.file("r.json", b'{"format": 1, "passes": [], "run": "me"}')),
+            "The recipe in r.json has an unknown entry 'run'; known are chain, format, made_with, passes.",
+        ),
+        Case(
+            "a recipe file from a later version",
+            lambda g: Recipe.load(g.file("r.json", b'{"format": 2, "passes": []}')),
+            "The recipe in r.json has the format 2; this version reads 1.",
+        ),
+        Case(
+            "a pass in a file with an unknown key",
+            lambda g: Recipe.load(g.file("r.json", b'{"format": 1, "passes": [{"prompt": "a", "size": 3}]}')),
+            "Pass 1 in r.json has an unknown entry 'size'; known are guidance_scale, negative_prompt, num_inference_steps, prompt, seed, strength.",
+        ),
+        Case(
+            'a pass in a file with strength "much"',
+            lambda g: Recipe.load(g.file("r.json", b'{"format": 1, "passes": [{"prompt": "a", "strength": "much"}]}')),
+            "Pass 1 in r.json: strength must be a number from 0 to 1, not 'much'; 0.5 is a balanced edit.",
+        ),
+        Case(
+            "a recipe file with NaN",
+            lambda g: Recipe.load(g.file("r.json", b'{"format": 1, "passes": [{"prompt": "a", "strength": NaN}]}')),
+            "r.json holds no recipe: it is not valid JSON.",
+        ),
+        Case(
+            "a recipe file of 10,000 brackets",
+            lambda g: Recipe.load(g.file("r.json", b"[" * 10_000)),
+            "r.json holds no recipe: it is not valid JSON.",
+        ),
+        Case(
+            "a PNG without a recipe",
+            lambda g: Recipe.load(g.file("r.png", g.png)),
+            "r.png carries no recipe; only PNG files that Recipe.save wrote do.",
+        ),
+        Case(
+            "a recipe saved as text",
+            lambda g: g.recipe.save(g.folder / "r.txt"),
+            "A recipe is saved as 'name.json', or as 'name.png' with its image; not as 'r.txt' without an image.",
+        ),
+        Case(
+            "a run with a picture of another size",
+            lambda g: g.recipe.run(g.pipe, g.odd),
+            "The image is 17×15, but the sides must be multiples of 8; use prepare_image(image, size).image.",
+        ),
+        Case(
+            "a run into a folder with another recipe's passes",
+            lambda g: g.recipe.run(g.pipe, g.small, g.used_folder),
+            "folder/used/pass-1.png is from another recipe or image, and would be lost; choose another folder.",
+        ),
+    ],
+    "Masks and measures": [
+        Case(
+            "a mask that is black everywhere",
+            lambda g: helpers.structure_similarity(g.car, g.car, np.zeros((512, 512), bool)),
+            "name 'np' is not defined",
+        ),
+        Case(
+            "a picture smaller than the window of SSIM",
+            lambda g: helpers.structure_similarity(g.small.resize((4, 4)), g.small),
+            "structure_similarity needs images of at least 11×11 pixels, not 4×4.",
+        ),
+        Case(
+            "colours matched under an empty mask",
+            lambda g: helpers.match_colors(g.car, g.car, np.zeros((512, 512), bool)),
+            "name 'np' is not defined",
+        ),
+        Case(
+            "colours compared under an empty mask",
+            lambda g: helpers.color_distance(g.car, g.car, np.zeros((512, 512), bool)),
+            "name 'np' is not defined",
+        ),
+        Case(
+            "a mask to start from, of another size",
+            lambda g: helpers.paint_mask(g.car, g.small),
+            "The mask is 16×16 pixels, the image 512×512; resize the mask with Image.Resampling.NEAREST.",
+        ),
+    ],
+    "Figures and widgets": [
+        Case(
+            "no pictures to show",
+            lambda g: helpers.show_images([]),
+            "show_images got an empty list; give it at least one image.",
+        ),
+        Case(
+            "two pictures, one title",
+            lambda g: helpers.show_images([g.small, g.small], ["one"]),
+            "show_images needs one title for each image, or none: 2 images, 1 titles.",
+        ),
+        Case(
+            "no columns",
+            lambda g: helpers.show_images([g.small], columns=0),
+            "show_images needs at least 1 column, not 0.",
+        ),
+        Case(
+            "a line with a measurement too few",
+            lambda g: helpers.plot_preservation([0.1, 0.5], {"car": [0.9]}),
+            "plot_preservation needs one measurement a strength: 'car' has 1, but there are 2 strengths.",
+        ),
+        Case(
+            "two pictures of different shapes to compare",
+            lambda g: helpers.before_after(g.car, g.car.resize((512, 100))),
+            "before_after lays two pictures on top of each other, so they must have one shape, not 512×512 and 512×100; restore the edit to the original's size.",
+        ),
+        Case(
+            "one label to compare with",
+            lambda g: helpers.before_after(g.car, g.car, ["one"]),
+            "before_after needs two labels, one for each picture, not ['one'].",
+        ),
+        Case(
+            "a slider without pictures",
+            lambda g: helpers.picture_slider([], []),
+            "picture_slider needs at least one image, one label for each and one caption for each or none, not 0 images, 0 labels and 0 captions.",
+        ),
+        Case(
+            "a slider that starts beyond its end",
+            lambda g: helpers.picture_slider([g.small], ["a"], selected=3),
+            "selected must be from 0 to 0 for 1 images, not 3.",
+        ),
+        Case(
+            "an explorer for a picture of an odd size",
+            lambda g: helpers.strength_explorer(g.pipe, g.odd, "a lake"),
+            "The image is 17×15, but the sides must be multiples of 8; use prepare_image(image, size).image.",
+        ),
+        Case(
+            "a recipe with a picture too few",
+            lambda g: helpers.plot_recipe(g.recipe, g.small, []),
+            "plot_recipe needs one picture a pass: 1 passes, 0 pictures.",
+        ),
+    ],
+    "Tiles": [
+        Case(
+            "tiles that overlap by more than half",
+            lambda g: helpers.upscale_tiles(g.upscaler, "sharp", g.small, overlap=1000),
+            "overlap is 1000, but must be from 0 to 4, half of a tile's 8 pixels.",
+        ),
+        Case(
+            "no tiles in a batch",
+            lambda g: helpers.upscale_tiles(g.upscaler, "sharp", g.small, batch_size=0),
+            "batch_size is 0, but must be at least 1; try 4.",
+        ),
+    ],
+    "Checks of exercises": [
+        Case(
+            "nothing to measure",
+            lambda g: helpers.check_edit(g.car, g.car),
+            "check_edit needs something to measure, for instance structure=(0.5, 1).",
+        ),
+        Case(
+            "something that cannot be measured",
+            lambda g: helpers.check_edit(g.car, g.car, beauty=(0, 1)),
+            "check_edit cannot measure beauty; it measures structure, brightness, saturation, color, hue, each also as …_inside and …_outside a mask.",
+        ),
+        Case(
+            "a part without a mask",
+            lambda g: helpers.check_edit(g.car, g.car, hue_inside=(0, 10)),
+            "check_edit needs a mask to measure hue_inside; give it mask=….",
+        ),
+    ],
+}
+
+
+CASES: dict[str, list[Case]] = {
+    "Pictures": [
+        Case(
+            "a path that leads nowhere",
+            lambda g: helpers.load_image("holiday.jpg"),
+            "There is no image file 'holiday.jpg'; the current folder is 'work'.",
+        ),
+        Case(
+            "a folder",
+            lambda g: helpers.load_image(g.folder),
+            "'folder' is a folder; give the path of an image file in it.",
+        ),
+        Case(
+            "an empty file",
+            lambda g: helpers.load_image(g.file("empty.png", b"")),
+            "empty.png could not be read as an image; use a complete PNG, JPEG or WebP file.",
+        ),
+        Case(
+            "a text renamed to .png",
+            lambda g: helpers.load_image(g.file("notes.png", b"only a text")),
+            "notes.png could not be read as an image; use a complete PNG, JPEG or WebP file.",
+        ),
+        Case(
+            "a PNG cut off in the middle",
+            lambda g: helpers.load_image(g.file("half.png", g.png[: len(g.png) // 2])),
+            "half.png could not be read as an image; use a complete PNG, JPEG or WebP file.",
+        ),
+        Case(
+            "a JPEG cut off in the middle",
+            lambda g: helpers.load_image(g.file("half.jpg", g.jpeg[: len(g.jpeg) // 2])),
+            "half.jpg could not be read as an image; use a complete PNG, JPEG or WebP file.",
+        ),
+        Case(
+            "a small file that declares 20000×20000 pixels",
+            lambda g: helpers.load_image(g.file("bomb.png", g.bomb)),
+            "bomb.png has far too many pixels, more than 50 million; shrink it first.",
+        ),
+        Case(
+            "an address that is not http",
+            lambda g: helpers.load_image("ftp://example.org/car.png"),
+            "An address must begin with http:// or https://, not 'ftp://example.org/car.png'.",
+        ),
+        Case(
+            "an address without a host",
+            lambda g: helpers.load_image("http:///car.png"),
+            "http:///car.png could not be downloaded; check the address and the connection, or use a file.",
+        ),
+        Case(
+            "a server that answers 404",
+            lambda g: helpers.load_image(g.url("missing")),
+            "http://server/missing could not be downloaded; check the address and the connection, or use a file.",
+        ),
+        Case(
+            "a web page in place of a picture",
+            lambda g: helpers.load_image(g.url("page")),
+            "http://server/page could not be read as an image; use a complete PNG, JPEG or WebP file.",
+        ),
+        Case(
+            "an address that leads round in circles",
+            lambda g: helpers.load_image(g.url("loop")),
+            "http://server/loop could not be downloaded; check the address and the connection, or use a file.",
+        ),
+        Case(
+            "an answer that never ends",
+            lambda g: helpers.load_image(g.url("endless")),
+            "http://server/endless is larger than 64 MB; use a smaller image.",
+        ),
+        Case(
+            "no image at all",
+            lambda g: helpers.load_image(None),
+            "An image cannot be made from NoneType; give a path, a URL, bytes, a PIL image, a NumPy array or an upload widget's value.",
+        ),
+        Case(
+            "a number",
+            lambda g: helpers.load_image(5),
+            "An image cannot be made from int; give a path, a URL, bytes, a PIL image, a NumPy array or an upload widget's value.",
+        ),
+        Case(
+            "an empty upload",
+            lambda g: helpers.load_image(()),
+            "No file has been uploaded yet; choose one, then run this cell again.",
+        ),
+        Case(
+            "an upload without content",
+            lambda g: helpers.load_image({"car.png": "text"}),
+            "An image cannot be made from a dict of str; give one image.",
+        ),
+        Case(
+            "an array of three dimensions too many",
+            lambda g: helpers.load_image(np.zeros((1, 2, 3, 4))),
+            "An array of shape (1, 2, 3, 4) is no image; use (height, width) or (height, width, 3).",
+        ),
+        Case(
+            "an array with two channels",
+            lambda g: helpers.load_image(np.zeros((8, 8, 2), np.uint8)),
+            "An array of shape (8, 8, 2) is no image; use (height, width) or (height, width, 3).",
+        ),
+        Case(
+            "an array without pixels",
+            lambda g: helpers.load_image(np.zeros((0, 8, 3), np.uint8)),
+            "An array of shape (0, 8, 3) is no image; use (height, width) or (height, width, 3).",
+        ),
+        Case(
+            "floats from 0 to 255",
+            lambda g: helpers.load_image(np.full((8, 8, 3), 200.0)),
+            "Pixels given as floats must lie between 0 and 1; divide by 255 or clip them first.",
+        ),
+        Case(
+            "floats with NaN",
+            lambda g: helpers.load_image(np.full((8, 8, 3), np.nan)),
+            "Pixels given as floats must lie between 0 and 1; divide by 255 or clip them first.",
+        ),
+        Case(
+            "floats below 0",
+            lambda g: helpers.load_image(np.full((8, 8, 3), -0.5)),
+            "Pixels given as floats must lie between 0 and 1; divide by 255 or clip them first.",
+        ),
+        Case(
+            "whole numbers below 0",
+            lambda g: helpers.load_image(np.full((8, 8, 3), -1)),
+            "Pixels run from -1 to -1; use 0 to 255 or, in 16 bit, 0 to 65535.",
+        ),
+        Case(
+            "whole numbers beyond 16 bit",
+            lambda g: helpers.load_image(np.full((8, 8, 3), 70_000)),
+            "Pixels run from 70000 to 70000; use 0 to 255 or, in 16 bit, 0 to 65535.",
+        ),
+        Case(
+            "an array of words",
+            lambda g: helpers.load_image(np.array([["a", "b"]])),
+            "An array of <U1 is no image; use uint8, uint16 or floats from 0 to 1.",
+        ),
+        Case(
+            "an example that does not exist",
+            lambda g: example_image("dog"),
+            "There is no example image 'dog'; choose one of car, cottage, landscape, night, portrait, watch.",
+        ),
+        Case(
+            "a mask of an example that does not exist",
+            lambda g: helpers.example_mask("dog"),
+            "There is no example image 'dog'; choose one of car, cottage, landscape, night, portrait, watch.",
+        ),
+    ],
+    "Sizes": [
+        Case(
+            "a size that is no multiple of 8",
+            lambda g: helpers.prepare_image(g.car, 500),
+            "Width and height must be multiples of 8, not 500×500; 496×496 would work.",
+        ),
+        Case(
+            "a size of 0",
+            lambda g: helpers.prepare_image(g.car, 0),
+            "Width and height must be multiples of 8, not 0×0; 8×8 would work.",
+        ),
+        Case(
+            "a negative size",
+            lambda g: helpers.prepare_image(g.car, -512),
+            "Width and height must be multiples of 8, not -512×-512; 8×8 would work.",
+        ),
+        Case(
+            "a size in words",
+            lambda g: helpers.prepare_image(g.car, "large"),
+            "The size must be one number or (width, height) in pixels, such as 512, not 'large'.",
+        ),
+        Case(
+            "three sides",
+            lambda g: helpers.prepare_image(g.car, (512, 512, 3)),
+            "The size must be one number or (width, height) in pixels, such as 512, not (512, 512, 3).",
+        ),
+        Case(
+            "a side of NaN",
+            lambda g: helpers.prepare_image(g.car, (float("nan"), 512)),
+            "The size must be one number or (width, height) in pixels, such as 512, not (nan, 512).",
+        ),
+        Case(
+            "an unknown fit",
+            lambda g: helpers.prepare_image(g.car, 512, "squeeze"),
+            "There is no fit 'squeeze'; choose one of pad, crop, stretch.",
+        ),
+    ],
+    "Strength, steps, sweeps": [
+        Case(
+            "a negative strength",
+            lambda g: helpers.plan_steps(g.pipe, -0.1, 30),
+            "strength must be a number from 0 to 1, not -0.1; 0.5 is a balanced edit.",
+        ),
+        Case(
+            "a strength above 1",
+            lambda g: helpers.plan_steps(g.pipe, 1.5, 30),
+            "strength must be a number from 0 to 1, not 1.5; 0.5 is a balanced edit.",
+        ),
+        Case(
+            "a strength of NaN",
+            lambda g: helpers.plan_steps(g.pipe, float("nan"), 30),
+            "strength must be a number from 0 to 1, not nan; 0.5 is a balanced edit.",
+        ),
+        Case(
+            "a strength in words",
+            lambda g: helpers.plan_steps(g.pipe, "half", 30),
+            "strength must be a number from 0 to 1, not 'half'; 0.5 is a balanced edit.",
+        ),
+        Case(
+            "a strength in percent",
+            lambda g: helpers.plan_steps(g.pipe, 50, 30),
+            "strength must be a number from 0 to 1, not 50; 0.5 is a balanced edit.",
+        ),
+        Case(
+            "strength 0",
+            lambda g: helpers.plan_steps(g.pipe, 0, 30),
+            "strength 0 with num_inference_steps 30 leaves 0 steps to run, which diffusers cannot do; use strength 0.04 or more.",
+        ),
+        Case(
+            "too little strength for the steps",
+            lambda g: helpers.plan_steps(g.pipe, 0.02, 30),
+            "strength 0.02 with num_inference_steps 30 leaves 0 steps to run, which diffusers cannot do; use strength 0.04 or more, or num_inference_steps 50 or more.",
+        ),
+        Case(
+            "no steps",
+            lambda g: helpers.plan_steps(g.pipe, 0.5, 0),
+            "num_inference_steps must be a whole number of at least 1, not 0.",
+        ),
+        Case(
+            "negative steps",
+            lambda g: helpers.plan_steps(g.pipe, 0.5, -3),
+            "num_inference_steps must be a whole number of at least 1, not -3.",
+        ),
+        Case(
+            "half a step",
+            lambda g: helpers.plan_steps(g.pipe, 0.5, 7.5),
+            "num_inference_steps must be a whole number of at least 1, not 7.5.",
+        ),
+        Case(
+            "more steps than the scheduler has",
+            lambda g: helpers.plan_steps(g.pipe, 0.5, 5000),
+            "DDIMScheduler cannot make 5000 steps; use num_inference_steps 1000 or fewer.",
+        ),
+        Case(
+            "no pipeline",
+            lambda g: helpers.plan_steps("sd15", 0.5, 30),
+            "plan_steps needs a diffusers pipeline or scheduler, not str.",
+        ),
+        Case(
+            "a sweep over no strengths",
+            lambda g: helpers.strength_sweep(g.pipe, "a lake", g.small, []),
+            "strength_sweep got no strengths; give it a list such as [0.3, 0.5, 0.8].",
+        ),
+        Case(
+            "a sweep with a strength above 1",
+            lambda g: helpers.strength_sweep(g.pipe, "a lake", g.small, [0.5, 2]),
+            "strength must be a number from 0 to 1, not 2; 0.5 is a balanced edit.",
+        ),
+        Case(
+            "a sweep whose prompt is a number",
+            lambda g: helpers.strength_sweep(g.pipe, 5, g.small, [0.5]),
+            "A prompt must be a text; edit_grid takes several, in a list.",
+        ),
+        Case(
+            "a batch of none",
+            lambda g: helpers.strength_sweep(g.pipe, "a lake", g.small, [0.5], max_batch=0),
+            "max_batch is 0, but must be at least 1; None chooses from the free memory.",
+        ),
+        Case(
+            "a sweep with another kind of pipeline",
+            lambda g: helpers.strength_sweep("sd15", "a lake", g.small, [0.5]),
+            "A sweep needs a StableDiffusionImg2ImgPipeline, not str; load_pipeline('img2img') gives one.",
+        ),
+        Case(
+            "a grid without seeds",
+            lambda g: helpers.edit_grid(g.pipe, g.small, "a lake", seeds=[]),
+            "edit_grid got an empty list; give at least one of each: prompt, strength, guidance, seed.",
+        ),
+    ],
+    "Loading": [
+        Case(
+            "an unknown task",
+            lambda g: helpers.load_pipeline("edit"),
+            "There is no task 'edit'; choose one of 'img2img', 'text2img', 'inpaint', 'upscale', 'controlnet'.",
+        ),
+        Case(
+            "a task that the model cannot do",
+            lambda g: helpers.load_pipeline("upscale", g.base),
+            "The model 'folder' cannot do 'upscale', only 'img2img', 'text2img', 'inpaint', 'controlnet'; for 'upscale' use model='classroom' or 'sd15'.",
+        ),
+        Case(
+            "a model name with a slip",
+            lambda g: helpers.load_pipeline("img2img", "sd-15"),
+            "There is no model 'sd-15'; choose 'classroom', 'sd15', a hub id such as 'stable-diffusion-v1-5/stable-diffusion-v1-5', or a folder that exists.",
+        ),
+        Case(
+            "a folder that holds no model",
+            lambda g: helpers.load_pipeline("img2img", g.folder),
+            "The folder 'folder' holds no diffusers model: it has no model_index.json.",
+        ),
+        Case(
+            "an unknown device",
+            lambda g: helpers.load_pipeline("img2img", "classroom", device="gpu"),
+            "This computer has no device 'gpu'; it has 'cpu'.",
+        ),
+        Case(
+            "a graphics card that is not there",
+            lambda g: helpers.load_pipeline("img2img", "classroom", device="cuda:7"),
+            "This computer has no device 'cuda:7'; it has 'cpu'.",
+        ),
+        Case(
+            "an unknown dtype",
+            lambda g: helpers.load_pipeline("img2img", "classroom", dtype="int8"),
+            "There is no dtype 'int8'; choose 'auto', 'float32', 'float16', 'bfloat16'.",
+        ),
+    ],
+    "Recipes": [
+        Case(
+            "a prompt that is a number",
+            lambda g: EditPass(5),
+            "prompt must be a text of at most 2000 characters, not 5.",
+        ),
+        Case(
+            "a prompt of a book's length",
+            lambda g: EditPass("word " * 500),
+            "prompt must be a text of at most 2000 characters, not 'word word word word word word word word word word word w….",
+        ),
+        Case(
+            "a pass of strength 0",
+            lambda g: EditPass("a lake", 0),
+            "strength must be above 0: at 0 no step would run.",
+        ),
+        Case(
+            "a pass of strength 2",
+            lambda g: EditPass("a lake", 2),
+            "strength must be a number from 0 to 1, not 2; 0.5 is a balanced edit.",
+        ),
+        Case(
+            "a strength that is a truth value",
+            lambda g: EditPass("a lake", True),
+            "strength must be a number from 0 to 1, not True; 0.5 is a balanced edit.",
+        ),
+        Case(
+            "a negative seed",
+            lambda g: EditPass("a lake", 0.5, -1),
+            "seed must be a whole number from 0 to 9223372036854775807, not -1; any whole number will do, but keep it.",
+        ),
+        Case(
+            "a seed that is too large",
+            lambda g: EditPass("a lake", 0.5, 2**70),
+            "seed must be a whole number from 0 to 9223372036854775807, not 1180591620717411303424; any whole number will do, but keep it.",
+        ),
+        Case(
+            "a seed with a fraction",
+            lambda g: EditPass("a lake", 0.5, 1.5),
+            "seed must be a whole number from 0 to 9223372036854775807, not 1.5; any whole number will do, but keep it.",
+        ),
+        Case(
+            "no steps in a pass",
+            lambda g: EditPass("a lake", num_inference_steps=0),
+            "num_inference_steps must be a whole number from 1 to 1000, not 0; 30 is a good start.",
+        ),
+        Case(
+            "a negative guidance scale",
+            lambda g: EditPass("a lake", guidance_scale=-1),
+            "guidance_scale must be a number from 0 to 100, not -1; 7.5 is a good start.",
+        ),
+        Case(
+            "an endless guidance scale",
+            lambda g: EditPass("a lake", guidance_scale=float("inf")),
+            "guidance_scale must be a number from 0 to 100, not inf; 7.5 is a good start.",
+        ),
+        Case(
+            "a recipe without passes",
+            lambda g: Recipe([]),
+            "A recipe has from 1 to 100 passes, not 0.",
+        ),
+        Case(
+            "a recipe of texts",
+            lambda g: Recipe(["a lake"]),
+            "Pass 1 must be an EditPass(prompt, strength, seed), not 'a lake'.",
+        ),
+        Case(
+            "a recipe that is one pass",
+            lambda g: Recipe(EditPass("a lake")),
+            "passes must be a list of EditPass(prompt, strength, seed).",
+        ),
+        Case(
+            "an unknown way to chain",
+            lambda g: Recipe([EditPass("a lake")], chain="wire"),
+            "chain must be 'pixels' or 'latents', not 'wire'.",
+        ),
+        Case(
+            "a recipe file that is not there",
+            lambda g: Recipe.load(g.folder / "gone.json"),
+            "There is no recipe file 'folder/gone.json'; the current folder is 'work'.",
+        ),
+        Case(
+            "a recipe file that is no JSON",
+            lambda g: Recipe.load(g.file("r.json", b"{")),
+            "r.json holds no recipe: it is not valid JSON.",
+        ),
+        Case(
+            "a recipe file with an unknown key",
+            lambda g: Recipe.load(g.file("r.json", b'{"format": 1, "passes": [], "run": "me"}')),
+            "The recipe in r.json has an unknown entry 'run'; known are chain, format, made_with, passes.",
+        ),
+        Case(
+            "a recipe file from a later version",
+            lambda g: Recipe.load(g.file("r.json", b'{"format": 2, "passes": []}')),
+            "The recipe in r.json has the format 2; this version reads 1.",
+        ),
+        Case(
+            "a pass in a file with an unknown key",
+            lambda g: Recipe.load(g.file("r.json", b'{"format": 1, "passes": [{"prompt": "a", "size": 3}]}')),
+            "Pass 1 in r.json has an unknown entry 'size'; known are guidance_scale, negative_prompt, num_inference_steps, prompt, seed, strength.",
+        ),
+        Case(
+            'a pass in a file with strength "much"',
+            lambda g: Recipe.load(g.file("r.json", b'{"format": 1, "passes": [{"prompt": "a", "strength": "much"}]}')),
+            "Pass 1 in r.json: strength must be a number from 0 to 1, not 'much'; 0.5 is a balanced edit.",
+        ),
+        Case(
+            "a recipe file with NaN",
+            lambda g: Recipe.load(g.file("r.json", b'{"format": 1, "passes": [{"prompt": "a", "strength": NaN}]}')),
+            "r.json holds no recipe: it is not valid JSON.",
+        ),
+        Case(
+            "a recipe file of 10,000 brackets",
+            lambda g: Recipe.load(g.file("r.json", b"[" * 10_000)),
+            "r.json holds no recipe: it is not valid JSON.",
+        ),
+        Case(
+            "a PNG without a recipe",
+            lambda g: Recipe.load(g.file("r.png", g.png)),
+            "r.png carries no recipe; only PNG files that Recipe.save wrote do.",
+        ),
+        Case(
+            "a recipe saved as text",
+            lambda g: g.recipe.save(g.folder / "r.txt"),
+            "A recipe is saved as 'name.json', or as 'name.png' with its image; not as 'r.txt' without an image.",
+        ),
+        Case(
+            "a run with a picture of another size",
+            lambda g: g.recipe.run(g.pipe, g.odd),
+            "The image is 17×15, but the sides must be multiples of 8; use prepare_image(image, size).image.",
+        ),
+        Case(
+            "a run into a folder with another recipe's passes",
+            lambda g: g.recipe.run(g.pipe, g.small, g.used_folder),
+            "folder/used/pass-1.png is from another recipe or image, and would be lost; choose another folder.",
+        ),
+    ],
+    "Masks and measures": [
+        Case(
+            "a mask that is black everywhere",
+            lambda g: helpers.structure_similarity(g.car, g.car, np.zeros((512, 512), bool)),
+            "The mask is black everywhere, so there is nothing to measure; make it white where it counts.",
+        ),
+        Case(
+            "a picture smaller than the window of SSIM",
+            lambda g: helpers.structure_similarity(g.small.resize((4, 4)), g.small),
+            "structure_similarity needs images of at least 11×11 pixels, not 4×4.",
+        ),
+        Case(
+            "colours matched under an empty mask",
+            lambda g: helpers.match_colors(g.car, g.car, np.zeros((512, 512), bool)),
+            "The mask is black everywhere, so there is nothing to measure; make it white where it counts.",
+        ),
+        Case(
+            "colours compared under an empty mask",
+            lambda g: helpers.color_distance(g.car, g.car, np.zeros((512, 512), bool)),
+            "The mask is black everywhere, so there is nothing to measure; make it white where it counts.",
+        ),
+        Case(
+            "a mask to start from, of another size",
+            lambda g: helpers.paint_mask(g.car, g.small),
+            "The mask is 16×16 pixels, the image 512×512; resize the mask with Image.Resampling.NEAREST.",
+        ),
+    ],
+    "Figures and widgets": [
+        Case(
+            "no pictures to show",
+            lambda g: helpers.show_images([]),
+            "show_images got an empty list; give it at least one image.",
+        ),
+        Case(
+            "two pictures, one title",
+            lambda g: helpers.show_images([g.small, g.small], ["one"]),
+            "show_images needs one title for each image, or none: 2 images, 1 titles.",
+        ),
+        Case(
+            "no columns",
+            lambda g: helpers.show_images([g.small], columns=0),
+            "show_images needs at least 1 column, not 0.",
+        ),
+        Case(
+            "a line with a measurement too few",
+            lambda g: helpers.plot_preservation([0.1, 0.5], {"car": [0.9]}),
+            "plot_preservation needs one measurement a strength: 'car' has 1, but there are 2 strengths.",
+        ),
+        Case(
+            "two pictures of different shapes to compare",
+            lambda g: helpers.before_after(g.car, g.car.resize((512, 100))),
+            "before_after lays two pictures on top of each other, so they must have one shape, not 512×512 and 512×100; restore the edit to the original's size.",
+        ),
+        Case(
+            "one label to compare with",
+            lambda g: helpers.before_after(g.car, g.car, ["one"]),
+            "before_after needs two labels, one for each picture, not ['one'].",
+        ),
+        Case(
+            "a slider without pictures",
+            lambda g: helpers.picture_slider([], []),
+            "picture_slider needs at least one image, one label for each and one caption for each or none, not 0 images, 0 labels and 0 captions.",
+        ),
+        Case(
+            "a slider that starts beyond its end",
+            lambda g: helpers.picture_slider([g.small], ["a"], selected=3),
+            "selected must be from 0 to 0 for 1 images, not 3.",
+        ),
+        Case(
+            "an explorer for a picture of an odd size",
+            lambda g: helpers.strength_explorer(g.pipe, g.odd, "a lake"),
+            "The image is 17×15, but the sides must be multiples of 8; use prepare_image(image, size).image.",
+        ),
+        Case(
+            "a recipe with a picture too few",
+            lambda g: helpers.plot_recipe(g.recipe, g.small, []),
+            "plot_recipe needs one picture a pass: 1 passes, 0 pictures.",
+        ),
+    ],
+    "Tiles": [
+        Case(
+            "tiles that overlap by more than half",
+            lambda g: helpers.upscale_tiles(g.upscaler, "sharp", g.small, overlap=1000),
+            "overlap is 1000, but must be from 0 to 4, half of a tile's 8 pixels.",
+        ),
+        Case(
+            "no tiles in a batch",
+            lambda g: helpers.upscale_tiles(g.upscaler, "sharp", g.small, batch_size=0),
+            "batch_size is 0, but must be at least 1; try 4.",
+        ),
+    ],
+    "Checks of exercises": [
+        Case(
+            "nothing to measure",
+            lambda g: helpers.check_edit(g.car, g.car),
+            "check_edit needs something to measure, for instance structure=(0.5, 1).",
+        ),
+        Case(
+            "something that cannot be measured",
+            lambda g: helpers.check_edit(g.car, g.car, beauty=(0, 1)),
+            "check_edit cannot measure beauty; it measures structure, brightness, saturation, color, hue, each also as …_inside and …_outside a mask.",
+        ),
+        Case(
+            "a part without a mask",
+            lambda g: helpers.check_edit(g.car, g.car, hue_inside=(0, 10)),
+            "check_edit needs a mask to measure hue_inside; give it mask=….",
+        ),
+    ],
+}
