@@ -130,7 +130,7 @@ class Recipe:
                 plan_steps(pipe, one.strength, one.num_inference_steps)
             except ValueError as error:
                 raise ValueError(f"Pass {number}: {error}") from error
-        here = _made_with(pipe, image)
+        here = provenance(pipe, image)
         store = _Store(Recipe(self.passes, self.chain, here), Path(folder)) if folder is not None else None
         for line in self.differences(here):
             print(line)
@@ -300,7 +300,8 @@ class _Store:
         _save_png(self._png(number), picture, self._up_to(number))  # last: a pass with a picture is whole
 
 
-def _made_with(pipe: DiffusionPipeline, image: Image.Image) -> dict[str, str]:
+def provenance(pipe: DiffusionPipeline, image: Image.Image) -> dict[str, str]:
+    """What an edit of ``image`` is made with, as :attr:`Recipe.made_with` keeps it; names no folder."""
     device = pipe._execution_device.type  # with parts kept on the CPU until they are needed, still the GPU
     if device == "cuda":
         import torch

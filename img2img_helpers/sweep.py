@@ -75,7 +75,7 @@ def strength_sweep(
     edits = [Edit(prompt, strength, guidance_scale, seed) for strength in _as_list(strengths)]
     if not edits:
         raise ValueError("strength_sweep got no strengths; give it a list such as [0.3, 0.5, 0.8].")
-    made = dict(_run(pipe, image, edits, negative_prompt, num_inference_steps, max_batch))
+    made = dict(run_edits(pipe, image, edits, negative_prompt, num_inference_steps, max_batch))
     return [made[i] for i in range(len(edits))]
 
 
@@ -111,11 +111,11 @@ def edit_grid(
     ]
     if not edits:
         raise ValueError("edit_grid got an empty list; give at least one of each: prompt, strength, guidance, seed.")
-    found = _run(pipe, image, edits, negative_prompt, num_inference_steps, max_batch)
+    found = run_edits(pipe, image, edits, negative_prompt, num_inference_steps, max_batch)
     return ((edits[i], made) for i, made in found)
 
 
-def _run(pipe, image, edits, negative_prompt, num_inference_steps, max_batch) -> Iterator[tuple[int, Image.Image]]:
+def run_edits(pipe, image, edits, negative_prompt, num_inference_steps, max_batch) -> Iterator[tuple[int, Image.Image]]:
     """Check everything now; return an iterator over (index of an edit, its image)."""
     if type(pipe).__name__ != "StableDiffusionImg2ImgPipeline":
         raise ValueError(

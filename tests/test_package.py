@@ -55,6 +55,7 @@ def test_nothing_imports_upwards():
         "sweep",
         "recipes",
         "plots",
+        "grid",
         "widgets",
         "exercises",
         "doctor",

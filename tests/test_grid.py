@@ -1,0 +1,102 @@
+"""Grids over several processes: each edit once, none lost when a process is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from img2img_helpers import Recipe, example_image, grid, load_pipeline, prepare_image
+
+PROMPTS, STRENGTHS, SEEDS = ["a lake", "pine trees"], [0.4, 0.8], [0, 1, 2]
+
+
+@pytest.fixture
+def small():
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8))
+
+
+@pytest.fixture
+def edits():
+    return grid.combinations(PROMPTS, STRENGTHS, seeds=SEEDS, num_inference_steps=5)
+
+
+def command(folder: Path, *, processes: int, steps: int, model: Path) -> list[str]:
+    accelerate = Path(sys.executable).parent / "accelerate"
+    launch = [str(accelerate), "launch", "--cpu", "--num_processes", str(processes), "--num_machines", "1"]
+    return [
+        *(*launch, "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "img2img_helpers.grid", str(folder)),
+        *("--image", "car", "--prompts", *PROMPTS, "--strengths", *map(str, STRENGTHS), "--seeds", *map(str, SEEDS)),
+        *("--steps", str(steps), "--model", str(model), "--max-batch", "1"),
+    ]
+
+
+def test_a_grid_is_made_once_and_resumed(tiny_pipe, small, edits, tmp_path):
+    assert sorted(grid.make_grid(tiny_pipe, small, edits, tmp_path)) == list(range(12))
+    assert (tmp_path / "overview.png").exists()
+    assert grid.make_grid(tiny_pipe, small, edits, tmp_path) == []
+    grid.place(tmp_path, 7).unlink()
+    assert grid.make_grid(tiny_pipe, small, edits, tmp_path) == [7]
+    (again,) = Recipe.load(grid.place(tmp_path, 7)).run(tiny_pipe, small)
+    with Image.open(grid.place(tmp_path, 7)) as kept:
+        assert np.abs(np.asarray(kept, int) - np.asarray(again, int)).max() <= 1
+
+
+def test_another_grid_or_picture_is_not_overwritten(tiny_pipe, small, edits, tmp_path):
+    grid.make_grid(tiny_pipe, small, edits[:2], tmp_path)
+    with pytest.raises(ValueError, match=r"edit-0000\.png is from another grid, and would be lost"):
+        grid.make_grid(tiny_pipe, small, edits[1:3], tmp_path)
+    with pytest.raises(ValueError, match="choose another folder"):
+        grid.make_grid(tiny_pipe, small.rotate(90), edits[:2], tmp_path)
+
+
+def test_wrong_settings_end_in_a_sentence(capsys, tmp_path):
+    assert grid.main([str(tmp_path), "--image", "car", "--prompts", "a lake", "--strengths", "2"]) == 1
+    assert "strength must be a number from 0 to 1, not 2" in capsys.readouterr().out
+    assert grid.main([str(tmp_path), "--image", "gone.png", "--prompts", "a lake"]) == 1
+    assert "There is no image file 'gone.png'" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_processes_lose_nothing_when_one_is_killed(sd_folders, tmp_path):
+    model, folder = sd_folders["base"], tmp_path / "edits"
+    call = command(folder, processes=2, steps=200, model=model)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    started = subprocess.Popen(call, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 240
+    while not (early := sorted(folder.glob("edit-*.png"))):
+        assert started.poll() is None, started.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    workers = subprocess.run(["pgrep", "-f", f"grid.* {folder}"], capture_output=True, text=True).stdout.split()
+    for worker in workers:
+        if "--num_processes" not in Path(f"/proc/{worker}/cmdline").read_text():
+            os.kill(int(worker), signal.SIGKILL)
+            break
+    started.wait(120)
+    assert started.returncode != 0
+    kept = {path: path.read_bytes() for path in folder.glob("edit-*.png")}
+    assert early[0] in kept
+    assert len(kept) < 12, "it was finished before it could be killed"
+    again = subprocess.run(call, env=environment, capture_output=True, text=True)
+    assert again.returncode == 0, again.stdout + again.stderr
+    files = sorted(folder.glob("edit-*.png"))
+    assert len(files) == 12
+    assert not list(folder.glob("*.part"))
+    for path, before in kept.items():
+        assert path.read_bytes() == before, "made a second time"
+    made = [int(line.split(" made ")[1].split()[0]) for line in again.stdout.splitlines() if " made " in line]
+    assert sum(made) == 12 - len(kept)
+    pipe = load_pipeline("img2img", str(model))
+    size = pipe.unet.config.sample_size * pipe.vae_scale_factor
+    recipe = Recipe.load(files[3])
+    assert json.loads(json.dumps(recipe.made_with))["model"] == model.name
+    (alone,) = recipe.run(pipe, prepare_image(example_image("car"), size).image)
+    with Image.open(files[3]) as stored:
+        assert np.abs(np.asarray(stored, int) - np.asarray(alone, int)).max() <= 1
