@@ -27,7 +27,9 @@ setup: .venv/$(EXTRA).done
 		|| { echo "The packages could not be installed: pip's message above says why (no internet, a full disk, or a Python too new for torch: 3.10 to 3.14 work); then run make again."; exit 1; }
 	@touch $@
 
+# trusted, the stored sliders move before a cell has been run
 course: setup
+	@$(BIN)/jupyter trust $(NOTEBOOKS) >/dev/null
 	@$(BIN)/jupyter-lab $(ARGS) notebooks/01_setup.ipynb
 
 test:

@@ -27,6 +27,7 @@ autodoc_typehints = "none"  # the docstrings tell
 autodoc_member_order = "bysource"
 add_module_names = False
 copybutton_exclude = ".linenos, .gp"
+smartquotes = False
 
 html_theme = "sphinx_book_theme"
 html_title = project
@@ -41,7 +42,11 @@ html_theme_options = {
     "path_to_docs": "",  # Colab opens notebooks/01_setup.ipynb, not the copy
     "use_repository_button": True,
     "navbar_persistent": [],  # the sidebar has the search field
-    "launch_buttons": {"colab_url": "https://colab.research.google.com", "binderhub_url": "https://mybinder.org"},
+    "launch_buttons": {
+        "notebook_interface": "jupyterlab",
+        "colab_url": "https://colab.research.google.com",
+        "binderhub_url": "https://mybinder.org",
+    },
 }
 # what others show when somebody links to a page
 ogp_site_url = html_baseurl

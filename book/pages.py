@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import importlib
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -90,6 +91,7 @@ def api_reference() -> str:
         for name in sorted(name for name, home in homes.items() if home == module):
             value = getattr(importlib.import_module(f"img2img_helpers.{module}"), name)
             if not callable(value):
+                assert name == "MODELS", name
                 parts.append(
                     f".. py:data:: img2img_helpers.{name}\n\n   A :class:`ModelCard` for each model, by name.\n"
                 )
@@ -107,9 +109,8 @@ def write_pages(book: Path) -> None:
     root = book.parent
     generated = book / "generated"
     for folder in (generated, book / "notebooks"):
-        folder.mkdir(exist_ok=True)
-        for old in folder.iterdir():
-            old.unlink()
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
     # only the course's own lessons, not a reader's notebooks
     for source in sorted((root / "notebooks" / "source").glob("*.md")):
         lesson = nbformat.read(root / "notebooks" / f"{source.stem}.ipynb", 4)

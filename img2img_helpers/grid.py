@@ -1,10 +1,11 @@
 """Make a grid of edits on several GPUs, processes or machines at once, and go on where it was interrupted.
 
     python -m img2img_helpers.grid edits --image photo.jpg --prompts "a watercolor" --strengths 0.3 0.5 0.7
-    accelerate launch --num_processes 2 -m img2img_helpers.grid edits --image photo.jpg ...
+    accelerate launch --num_processes 2 -m img2img_helpers.grid edits --image photo.jpg ...     on two GPUs
+    torchrun --nproc_per_node 2 -m img2img_helpers.grid edits --image photo.jpg ...             on a CPU
 
 Every edit becomes a PNG in the folder as soon as it is finished, with its recipe inside; edits that are there already
-are not made again. The last process to finish leaves an overview, ``overview.png``.
+are not made again. When all are there, ``overview.png`` shows them.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
+import textwrap
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -21,6 +25,11 @@ from .images import example_image, example_names, load_image, prepare_image
 from .pipelines import load_pipeline
 from .recipes import EditPass, Recipe, provenance
 from .sweep import Edit, run_edits
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
+
+MOST_SHOWN = 200  # edits in the overview
 
 
 def combinations(
@@ -79,32 +88,47 @@ def make_grid(pipe, image, edits: Sequence[EditPass], folder: Path, *, max_batch
 
     Returns:
         The numbers of the edits that this process made.
-    """
-    from accelerate import PartialState
 
-    state, here = PartialState(), provenance(pipe, image)
+    Raises:
+        ValueError: for no edits, or some that differ in what they must share, or as :func:`missing` does.
+    """
+    if len({(edit.negative_prompt, edit.num_inference_steps) for edit in edits}) != 1:
+        raise ValueError(
+            "A grid needs edits that share one negative_prompt and num_inference_steps; make a grid of each."
+        )
+    state, here = processes(), provenance(pipe, image)
     folder.mkdir(parents=True, exist_ok=True)
     todo = missing(folder, edits, here)
     state.wait_for_everyone()  # all have looked before the first one writes
-    made = []
-    with state.split_between_processes(todo) as mine:
-        settings = [Edit(e.prompt, e.strength, e.guidance_scale, e.seed) for e in (edits[number] for number in mine)]
-        call = {"negative_prompt": edits[0].negative_prompt, "num_inference_steps": edits[0].num_inference_steps}
-        for k, picture in run_edits(pipe, image, settings, max_batch=max_batch, **call) if settings else ():
-            Recipe((edits[mine[k]],), made_with=here).save(place(folder, mine[k]), picture)
-            made.append(mine[k])
+    mine = todo[state.process_index :: state.num_processes]
+    settings = [Edit(e.prompt, e.strength, e.guidance_scale, e.seed) for e in (edits[number] for number in mine)]
+    call = {"negative_prompt": edits[0].negative_prompt, "num_inference_steps": edits[0].num_inference_steps}
+    for k, picture in run_edits(pipe, image, settings, max_batch=max_batch, **call) if settings else ():
+        Recipe((edits[mine[k]],), made_with=here).save(place(folder, mine[k]), picture)
     state.wait_for_everyone()
-    if state.is_main_process:
+    if state.is_main_process and todo:
         _overview(folder, edits)
-    return made
+    return mine
+
+
+def processes() -> PartialState:
+    """The processes that share the grid; one if nothing launched more."""
+    import torch
+    from accelerate import PartialState
+
+    # on CPUs it must be asked for; the slowest process may take hours, and the others wait
+    return PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=1))
 
 
 def _overview(folder: Path, edits: Sequence[EditPass]) -> None:
     from .plots import show_images
 
-    pictures = [load_image(place(folder, number)) for number in range(len(edits))]
-    titles = [f"{e.strength:g}, guidance {e.guidance_scale:g}\nseed {e.seed}" for e in edits]
-    show_images(pictures, titles, columns=min(len(edits), 5)).savefig(folder / "overview.png")
+    pictures = [load_image(place(folder, number)) for number in range(min(len(edits), MOST_SHOWN))]
+    titles = [
+        f"{textwrap.shorten(e.prompt, 26, placeholder=' …')}\nstrength {e.strength:g}\nguidance {e.guidance_scale:g}, seed {e.seed}"
+        for e in edits[:MOST_SHOWN]
+    ]
+    show_images(pictures, titles, columns=min(len(pictures), 5)).savefig(folder / "overview.png")
 
 
 def _picture(source: str) -> Image.Image:
@@ -125,9 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", default="auto", help="as for load_pipeline")
     parser.add_argument("--max-batch", type=int)
     args = parser.parse_args(arguments)
-    from accelerate import PartialState
-
-    state = PartialState()
+    state = processes()
     try:
         edits = combinations(
             args.prompts,
@@ -138,7 +160,7 @@ def main(arguments: list[str] | None = None) -> int:
             num_inference_steps=args.steps,
         )
         picture = _picture(args.image)
-        device = str(state.device) if state.device.type == "cuda" else "auto"
+        device = str(state.device) if state.num_processes > 1 else "auto"
         pipe = load_pipeline("img2img", args.model, device=device)
         size = pipe.unet.config.sample_size * pipe.vae_scale_factor
         made = make_grid(pipe, prepare_image(picture, size).image, edits, args.folder, max_batch=args.max_batch)

@@ -51,7 +51,7 @@ def load_image(source) -> Image.Image:
         if "://" in str(source):
             raise ValueError(f"An address must begin with http:// or https://, not {str(source)!r}.")
         if path.is_dir():
-            raise ValueError(f"{path.name!r} is a folder; give the path of an image file in it.")
+            raise ValueError(f"{path.resolve().name!r} is a folder; give the path of an image file in it.")
         if not path.is_file():
             raise FileNotFoundError(
                 f"There is no image file {str(source)!r}; the current folder is {Path.cwd().name!r}."

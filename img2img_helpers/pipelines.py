@@ -215,7 +215,7 @@ def _from_pretrained(cls, model_id: str, dtype: torch.dtype, card: ModelCard, **
             return cls.from_pretrained(model_id, local_files_only=True, **options, **variant)
         except (ValueError, OSError):  # not downloaded yet, or not in this variant
             pass
-    if not _hub_answers():
+    if not hub_answers():
         raise OSError("it is not on this computer, and the hub cannot be reached")
     size = f" (about {card.download_gb:g} GB)" if model_id in card.ids["img2img"] and card.download_gb else ""
     print(f"Downloading {model_id}{size}; next time it is here already.", flush=True)
@@ -228,7 +228,7 @@ def _from_pretrained(cls, model_id: str, dtype: torch.dtype, card: ModelCard, **
     raise OSError(f"{type(failure).__name__}: {failure}") from failure
 
 
-def _hub_answers() -> bool:
+def hub_answers() -> bool:
     """Whether the hub can be reached; the hub's own client would retry for minutes when it cannot."""
     from huggingface_hub import constants
 

@@ -52,7 +52,7 @@ def _small_url(image: Image.Image) -> str:
 
 
 class StaticWidget(HTML):
-    """HTML that moves by itself, with neither a kernel nor a widget manager: in JupyterLab, in Colab, on a page."""
+    """HTML that moves by itself, without kernel and widget manager: on a page, in Colab, in a trusted JupyterLab."""
 
     def __init__(self, template: str, **values: object) -> None:
         markup = Template((FRONTEND / template).read_text("utf-8"))

@@ -91,102 +91,106 @@ def test_comparisons_and_picture_sliders_need_no_kernel(browser, tmp_path, schem
     comparison = before_after(car, car.rotate(180), ["as it was", "upside down"])
     page_file = tmp_path / "page.html"
     page_file.write_text(f"<!doctype html><meta charset=utf-8>{slider.data}{comparison.data}", "utf-8")
-    watched = chrome.Watched(browser, page_file.as_uri(), color_scheme=scheme)
-    watched.page.goto(page_file.as_uri())
-    assert slide_by_hand(watched.page, watched.page.locator(".img2img-slider")) == ["0.5", "1", "0.1", "1"]
-    assert watched.page.locator("figcaption").inner_text() == "c"
-    compare_by_hand(watched.page, watched.page.locator(".img2img-compare"))
-    watched.check()
+    with chrome.Watched(browser, page_file.as_uri(), color_scheme=scheme) as watched:
+        watched.page.goto(page_file.as_uri())
+        assert slide_by_hand(watched.page, watched.page.locator(".img2img-slider")) == ["0.5", "1", "0.1", "1"]
+        assert watched.page.locator("figcaption").inner_text() == "c"
+        compare_by_hand(watched.page, watched.page.locator(".img2img-compare"))
 
 
 def test_lesson_2_runs_and_its_sliders_move(lab, browser):
     address, _ = lab
-    watched = chrome.Watched(browser, address)
-    page = watched.page
-    chrome.open_notebook(page, address, "02_strength.ipynb")
-    chrome.run_all(page)
+    with chrome.Watched(browser, address) as watched:
+        page = watched.page
+        chrome.open_notebook(page, address, "02_strength.ipynb")
+        chrome.run_all(page)
 
-    slider = page.locator(".jp-OutputArea .img2img-slider").first
-    slider.scroll_into_view_if_needed()
-    labels = slide_by_hand(page, slider)
-    assert labels == ["0.5", "0.8", "0.1", "1.0"]
+        slider = page.locator(".jp-OutputArea .img2img-slider").first
+        slider.scroll_into_view_if_needed()
+        labels = slide_by_hand(page, slider)
+        assert labels == ["0.5", "0.8", "0.1", "1.0"]
 
-    told, edit = page.locator(".widget-html-content").first, page.locator(".jupyter-widgets img").nth(1)
-    told.scroll_into_view_if_needed()
-    page.wait_for_function("told => told.innerText.includes('10 of 25 steps')", arg=told.element_handle())
-    before = edit.get_attribute("src")
-    handle, track = (page.locator(f".widget-slider .noUi-{part}").first for part in ("handle", "target"))
-    assert float(handle.get_attribute("aria-valuetext")) == 0.4
-    handle.focus()
-    for _ in range(4):
-        page.keyboard.press("ArrowRight")
-    page.wait_for_function("told => told.innerText.includes('15 of 25 steps')", arg=told.element_handle())
-    by_keys = edit.get_attribute("src")
-    assert by_keys != before
-    box = track.bounding_box()
-    drag(page, middle(handle.bounding_box()), (box["x"] + 0.9 * box["width"], middle(box)[1]))
-    page.wait_for_function("told => /2[123] of 25 steps/.test(told.innerText)", arg=told.element_handle())
-    assert edit.get_attribute("src") not in (before, by_keys)
-    # a strength at which nothing would run is refused in a sentence
-    handle.focus()
-    page.keyboard.press("Home")
-    page.wait_for_function("told => told.innerText.includes('use strength')", arg=told.element_handle())
+        told, edit = page.locator(".widget-html-content").first, page.locator(".jupyter-widgets img").nth(1)
+        told.scroll_into_view_if_needed()
+        page.wait_for_function("told => told.innerText.includes('10 of 25 steps')", arg=told.element_handle())
+        before = edit.get_attribute("src")
+        handle, track = (page.locator(f".widget-slider .noUi-{part}").first for part in ("handle", "target"))
+        assert float(handle.get_attribute("aria-valuetext")) == 0.4
+        handle.focus()
+        for _ in range(4):
+            page.keyboard.press("ArrowRight")
+        page.wait_for_function("told => told.innerText.includes('15 of 25 steps')", arg=told.element_handle())
+        by_keys = edit.get_attribute("src")
+        assert by_keys != before
+        box = track.bounding_box()
+        drag(page, middle(handle.bounding_box()), (box["x"] + 0.9 * box["width"], middle(box)[1]))
+        page.wait_for_function("told => /2[123] of 25 steps/.test(told.innerText)", arg=told.element_handle())
+        assert edit.get_attribute("src") not in (before, by_keys)
+        # a strength at which nothing would run is refused in a sentence
+        handle.focus()
+        page.keyboard.press("Home")
+        page.wait_for_function("told => told.innerText.includes('use strength')", arg=told.element_handle())
 
-    comparison = page.locator(".jp-OutputArea .img2img-compare").first
-    comparison.scroll_into_view_if_needed()
-    compare_by_hand(page, comparison)
-    watched.check()
+        comparison = page.locator(".jp-OutputArea .img2img-compare").first
+        comparison.scroll_into_view_if_needed()
+        compare_by_hand(page, comparison)
+        chrome.shut_down(page)
 
 
 def test_a_mask_painted_in_lesson_7_reaches_python(lab, browser):
     address, folder = lab
-    watched = chrome.Watched(browser, address)
-    page = watched.page
-    chrome.open_notebook(page, address, "07_inpainting.ipynb")
-    chrome.run_all(page)
-    stage, status = page.locator(".img2img-stage"), page.locator(".img2img-status")
-    stage.scroll_into_view_if_needed()
-    assert status.inner_text() == "0.0 % is painted"
-    box = stage.bounding_box()
+    with chrome.Watched(browser, address) as watched:
+        page = watched.page
+        chrome.open_notebook(page, address, "07_inpainting.ipynb")
+        chrome.run_all(page)
+        stage, status = page.locator(".img2img-stage"), page.locator(".img2img-status")
+        stage.scroll_into_view_if_needed()
+        assert status.inner_text() == "0.0 % is painted"
+        box = stage.bounding_box()
 
-    def at(x, y):
-        return box["x"] + x * box["width"], box["y"] + y * box["height"]
+        def at(x, y):
+            return box["x"] + x * box["width"], box["y"] + y * box["height"]
 
-    def mask():
-        page.wait_for_timeout(300)  # the widget's message and the kernel's turn
-        chrome.execute(page, "painter.mask.save('mask.png')")
-        return np.asarray(Image.open(folder / "mask.png"))
+        def mask(expected):
+            """What Python has, as soon as it is as ``expected``: the message takes its time."""
+            for _ in range(300):
+                chrome.execute(page, "painter.mask.save('mask.png')")
+                with Image.open(folder / "mask.png") as stored:
+                    found = np.asarray(stored)
+                if expected(found):
+                    return found
+                page.wait_for_timeout(100)
+            raise AssertionError("the mask did not reach Python")
 
-    def press(name):
-        page.locator(".img2img-tools button", has_text=re.compile(f"^{name}$")).click()
+        def press(name):
+            page.locator(".img2img-tools button", has_text=re.compile(f"^{name}$")).click()
 
-    drag(page, at(0.2, 0.5), at(0.8, 0.5))
-    painted = mask()
-    size = painted.shape[0]
-    assert painted.shape == (size, size)
-    assert set(np.unique(painted)) == {0, 255}
-    assert painted[size // 2, int(0.22 * size) : int(0.78 * size)].all()
-    assert not painted[: size // 4].any()
-    assert not painted[-size // 4 :].any()
-    press("Erase")
-    drag(page, at(0.5, 0.2), at(0.5, 0.8))
-    erased = mask()
-    assert not erased[size // 2, size // 2]
-    assert erased[size // 2, size // 4]
-    press("Undo")
-    assert np.array_equal(mask(), painted)
-    press("Invert")
-    assert np.abs(255 - mask().astype(int) - painted).mean() < 3  # the rim's half-painted pixels
-    brush = page.locator(".img2img-tools input").first
-    width = int(brush.input_value())
-    brush.focus()
-    page.keyboard.press("ArrowRight")
-    assert int(brush.input_value()) == width + 1
-    press("Clear")
-    assert not mask().any()
-    chrome.execute(page, "painter.mask = mask")
-    page.wait_for_function("() => !document.querySelector('.img2img-status').innerText.startsWith('0.0')")
-    watched.check()
+        drag(page, at(0.2, 0.5), at(0.8, 0.5))
+        painted = mask(np.any)
+        size = painted.shape[0]
+        assert painted.shape == (size, size)
+        assert set(np.unique(painted)) == {0, 255}
+        assert painted[size // 2, int(0.22 * size) : int(0.78 * size)].all()
+        assert not painted[: size // 4].any()
+        assert not painted[-size // 4 :].any()
+        press("Erase")
+        drag(page, at(0.5, 0.2), at(0.5, 0.8))
+        erased = mask(lambda found: not found[size // 2, size // 2])
+        assert erased[size // 2, size // 4]
+        press("Undo")
+        mask(lambda found: np.array_equal(found, painted))
+        press("Invert")
+        # the rim's half-painted pixels may be either
+        mask(lambda found: np.abs(255 - found.astype(int) - painted).mean() < 3)
+        brush = page.locator(".img2img-tools input").first
+        width = int(brush.input_value())
+        brush.focus()
+        page.keyboard.press("ArrowRight")
+        assert int(brush.input_value()) == width + 1
+        press("Clear")
+        mask(lambda found: not found.any())
+        chrome.execute(page, "painter.mask = mask")
+        page.wait_for_function("() => !document.querySelector('.img2img-status').innerText.startsWith('0.0')")
 
 
 def test_a_mask_may_be_painted_by_touch(browser, tmp_path):
@@ -204,13 +208,12 @@ def test_a_mask_may_be_painted_by_touch(browser, tmp_path):
         " el: document.getElementById('el')});</script>",
         "utf-8",
     )
-    watched = chrome.Watched(browser, tmp_path.as_uri(), has_touch=True)
-    page = watched.page
-    page.goto(page_file.as_uri())
-    box = page.locator(".img2img-stage canvas").bounding_box()
-    page.touchscreen.tap(*middle(box))
-    page.wait_for_function("() => window.values.data.startsWith('data:image/png')")
-    # a disc as wide as the brush: π·51²/4 of 512² pixels
-    share = float(page.locator(".img2img-status").inner_text().split()[0])
-    assert abs(share - 100 * np.pi * 51**2 / 4 / 512**2) < 0.1
-    watched.check()
+    with chrome.Watched(browser, tmp_path.as_uri(), has_touch=True) as watched:
+        page = watched.page
+        page.goto(page_file.as_uri())
+        box = page.locator(".img2img-stage canvas").bounding_box()
+        page.touchscreen.tap(*middle(box))
+        page.wait_for_function("() => window.values.data.startsWith('data:image/png')")
+        # a disc as wide as the brush: π·51²/4 of 512² pixels
+        share = float(page.locator(".img2img-status").inner_text().split()[0])
+        assert abs(share - 100 * np.pi * 51**2 / 4 / 512**2) < 0.1

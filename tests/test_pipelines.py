@@ -163,7 +163,7 @@ def test_a_download_that_breaks_off_is_one_sentence_too(monkeypatch, capsys):
     def from_pretrained(model_id, **options):
         raise OSError("not here") if options.get("local_files_only") else TransportError("connection lost\nat byte 7")
 
-    monkeypatch.setattr(pipelines, "_hub_answers", lambda: True)
+    monkeypatch.setattr(pipelines, "hub_answers", lambda: True)
     monkeypatch.setattr("diffusers.AutoPipelineForImage2Image.from_pretrained", from_pretrained)
     with pytest.raises(OSError, match=r"TransportError: connection lost; check the internet connection") as caught:
         load_pipeline("img2img", "sd15")
