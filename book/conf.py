@@ -54,7 +54,8 @@ ogp_image = "_static/preview.jpg"
 ogp_image_alt = "A lake by day, and three pictures of it at sunset"
 ogp_social_cards = {"enable": False}
 sitemap_url_scheme = "{link}"
-sitemap_excludes = ["404.html", "search.html", "genindex.html"]
+sitemap_excludes = ["404.html", "search.html"]
+html_use_index = False  # the page of the package and the search find more
 # GitHub shows 404.html under any address, so its own links start at the site's root
 notfound_urls_prefix = urlparse(html_baseurl).path
 

@@ -93,7 +93,7 @@ def pick_device(device: str = "auto") -> tuple[str, str]:
     if not there.get(kind, False) or (index and not (index.isdecimal() and int(index) < count)):
         here = _listed(name for name, found in there.items() if found)
         raise ValueError(f"This computer has no device {device!r}; it has {here}.")
-    return device, ""
+    return ("cpu" if kind == "cpu" else device), ""  # torch also says cpu:0
 
 
 def _pick_dtype(dtype: str | torch.dtype, device: str, card: ModelCard) -> torch.dtype:

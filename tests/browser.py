@@ -61,8 +61,8 @@ class Watched:
     def __exit__(self, kind, *_) -> None:
         self.context.close()
         if kind is None:
-            assert not self.errors
-            assert not self.elsewhere
+            assert not self.errors, self.errors
+            assert not self.elsewhere, self.elsewhere
 
 
 @contextlib.contextmanager

@@ -176,7 +176,7 @@ def test_formulas_are_drawn_solutions_open_and_search_finds(site, address, brows
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_bars_anybody(site, address, browser, scheme):
-    """axe-core finds nothing serious or critical, on a screen and on a telephone's."""
+    """axe-core finds nothing serious or critical."""
     from axe_playwright_python.sync_playwright import Axe
 
     told = []
@@ -187,6 +187,9 @@ def test_no_page_bars_anybody(site, address, browser, scheme):
                 if violation["impact"] in ("serious", "critical"):
                     places = [node["html"][:150] for node in violation["nodes"][:3]]
                     told.append(f"{name}: {violation['id']} ({len(violation['nodes'])}): {places}")
+        # axe itself fetches all that style sheets mention
+        watched.errors.clear()
+        watched.elsewhere.clear()
     assert not told, "\n".join(told)
 
 
@@ -196,7 +199,7 @@ def test_pages_fit_a_telephone(site, address, browser):
         for name in pages(site):
             watched.page.goto(address + name)
             wide = watched.page.evaluate("() => document.documentElement.scrollWidth")
-            beyond = "() => [...document.querySelectorAll('article *')].filter(e => e.getBoundingClientRect().right > 365 && !e.closest('pre, table, .math')).map(e => e.outerHTML.slice(0, 120)).slice(0, 4)"
+            beyond = "() => [...document.querySelectorAll('article *')].filter(e => e.getBoundingClientRect().right > 360 && !e.closest('pre, .math')).map(e => e.outerHTML.slice(0, 120)).slice(0, 4)"
             assert wide <= 361, f"{name} is {wide} pixels wide: {watched.page.evaluate(beyond)}"
 
 
