@@ -236,7 +236,7 @@ class StrengthExplorer(ipywidgets.VBox):
         self._worker: threading.Thread | None = None
         self.result: Image.Image | None = None
 
-        wide = {"layout": {"width": "100%"}, "style": {"description_width": "110px"}}
+        wide = {"layout": {"width": "auto"}, "style": {"description_width": "110px"}}
         self.strength = ipywidgets.FloatSlider(
             start["strength"], min=0, max=1, step=0.05, description="strength", **wide
         )
