@@ -25,7 +25,7 @@ from .images import example_image, prepare_image
 from .models import MODELS
 from .pipelines import hub_answers, load_pipeline, pick_device
 
-LEAST_MEMORY, LEAST_DISK = 2.0, 1.0  # GB free: torch and one edit of the classroom model; torch's own caches
+LEAST_MEMORY, LEAST_DISK = 2.0, 0.2  # GB free: torch and one edit of the classroom model; notebooks and their pictures
 DARK = 3  # mean of 255 below which a picture is black to the eye
 SIGNS = {True: "✔", False: "✘", None: "–"}
 
