@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import platform
 import re
-import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from PIL import Image
 from .images import example_image, prepare_image
 from .models import MODELS
 from .pipelines import hub_answers, load_pipeline, pick_device
+from .prefetch import free_for_models
 
 LEAST_MEMORY, LEAST_DISK = 2.0, 0.2  # GB free: torch and one edit of the classroom model; notebooks and their pictures
 DARK = 3  # mean of 255 below which a picture is black to the eye
@@ -131,10 +131,7 @@ def _memory() -> list[Finding]:
 
 
 def _disk() -> list[Finding]:
-    from huggingface_hub import constants
-
-    cache = Path(constants.HF_HUB_CACHE)
-    free = shutil.disk_usage(next(folder for folder in (cache, *cache.parents) if folder.exists())).free / 1e9
+    free = free_for_models() / 1e9
     needed = MODELS["sd15"].download_gb + 2
     if free < LEAST_DISK:
         return [Finding(False, f"Disk: {free:.1f} GB free", f"Free at least {LEAST_DISK:g} GB.")]

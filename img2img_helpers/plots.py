@@ -262,9 +262,9 @@ def plot_recipe(recipe: Recipe, image, made: Sequence[Image.Image]) -> CourseFig
         prompt = textwrap.fill(textwrap.shorten(one.prompt, 64, placeholder=" …"), 24)
         notes.append(f"pass {number}\n{settings}\n{prompt}")
         told.append(f"pass {number}: {settings}, {one.prompt}")
-    figure = show_images([image, *made], columns=min(len(notes), 4))
-    lines = 1 + max(note.count("\n") for note in notes)
-    rows = -(-len(notes) // 4)
+    columns = min(len(notes), 4)
+    figure = show_images([image, *made], columns=columns)
+    lines, rows = 1 + max(note.count("\n") for note in notes), -(-len(notes) // columns)
     figure.set_figheight(figure.get_figheight() + 0.2 * lines * rows)
     with matplotlib.rc_context(STYLE):
         for ax, note in zip(figure.axes, notes, strict=False):

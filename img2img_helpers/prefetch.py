@@ -95,6 +95,14 @@ def fetch(download: Download) -> None:
     snapshot_download(download.model_id, allow_patterns=list(download.files))
 
 
+def free_for_models() -> int:
+    """Bytes free on the disk that downloaded models go to."""
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE)
+    return shutil.disk_usage(next(folder for folder in (cache, *cache.parents) if folder.exists())).free
+
+
 def _size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"
 
@@ -111,8 +119,6 @@ def _groups(card, tasks: list[str]) -> dict[tuple[str, ...], list[str]]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns 0 if all is there in the end."""
-    from huggingface_hub import constants
-
     hub_models = [name for name, card in MODELS.items() if not Path(card.ids["img2img"][0]).is_dir()]
     parser = argparse.ArgumentParser(prog="python -m img2img_helpers.prefetch", description=__doc__.split("\n")[0])
     parser.add_argument("--model", choices=hub_models, default=hub_models[0])
@@ -132,8 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
         state = "is here already" if not missing else f"{_size(missing)} to download"
         print(f"{found[-1].model_id}, for {' and '.join(tasks)}: {_size(total)}, {state}")
     needed = sum(download.bytes_missing for download in found)
-    cache = Path(constants.HF_HUB_CACHE)
-    free = shutil.disk_usage(next(folder for folder in (cache, *cache.parents) if folder.exists())).free
+    free = free_for_models()
     print(f"To download: {_size(needed)}. Free on the disk: {_size(free)}.")
     if args.dry_run:
         return int(failed)

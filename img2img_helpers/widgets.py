@@ -34,30 +34,29 @@ FRONTEND = Path(__file__).parent / "frontend"
 PNG_URL = "data:image/png;base64,"
 
 
-def _png(image: Image.Image) -> bytes:
+def _encoded(image: Image.Image, kind: str = "png", **options: int) -> bytes:
     file = io.BytesIO()
-    image.save(file, format="png")
+    image.save(file, format=kind, **options)
     return file.getvalue()
 
 
-def _url(image: Image.Image) -> str:
-    return PNG_URL + base64.b64encode(_png(image)).decode()
+def _url(image: Image.Image, kind: str = "png", **options: int) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(_encoded(image, kind, **options)).decode()}"
 
 
 def _small_url(image: Image.Image) -> str:
     """For looking at only: a sixth of a PNG's size."""
-    file = io.BytesIO()
-    image.save(file, format="webp", quality=90)
-    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return _url(image, "webp", quality=90)
 
 
 class StaticWidget(HTML):
     """HTML that moves by itself, without kernel and widget manager: on a page, in Colab, in a trusted JupyterLab."""
 
-    def __init__(self, template: str, **values: object) -> None:
-        markup = Template((FRONTEND / template).read_text("utf-8"))
-        super().__init__(markup.substitute(values))
-        self.alt = html.unescape(str(values["alt"]))
+    def __init__(self, template: str, *, alt: str, markup: dict[str, str] | None = None, **values: object) -> None:
+        """Fill in a file of ``frontend``: ``markup`` as it stands, ``alt`` and the other ``values`` as text."""
+        texts = {name: html.escape(str(value)) for name, value in {**values, "alt": alt}.items()}
+        super().__init__(Template((FRONTEND / template).read_text("utf-8")).substitute(texts | (markup or {})))
+        self.alt = alt
 
     def __repr__(self) -> str:  # not the pictures in it, which every notebook would carry twice
         return self.alt
@@ -88,7 +87,7 @@ def before_after(
             f"before_after lays two pictures on top of each other, so they must have one shape, not "
             f"{before.width}×{before.height} and {after.width}×{after.height}; restore the edit to the original's size."
         )
-    left, right = map(html.escape, labels)
+    left, right = labels
     return StaticWidget(
         "before_after.html",
         before=_small_url(before),
@@ -96,7 +95,7 @@ def before_after(
         left=left,
         right=right,
         width=int(width),
-        alt=html.escape(alt or f"a comparison of two pictures: {labels[0]} and {labels[1]}"),
+        alt=alt or f"a comparison of two pictures: {left} and {right}",
     )
 
 
@@ -146,15 +145,14 @@ def picture_slider(
     still = "" if beside is None else f'<div><img src="{_small_url(load_image(beside))}" alt="the input"></div>'
     return StaticWidget(
         "picture_slider.html",
-        frames=frames,
-        beside=still,
-        name=html.escape(name),
+        markup={"frames": frames, "beside": still},
+        name=name,
         last=len(images) - 1,
         selected=selected,
-        label=html.escape(labels[selected]),
-        caption=html.escape(captions[selected]),
+        label=labels[selected],
+        caption=captions[selected],
         width=int(width) or (320 if beside is None else 640),
-        alt=html.escape(alt or f"A slider over {name}: {', '.join(labels)}"),
+        alt=alt or f"A slider over {name}: {', '.join(labels)}",
     )
 
 
@@ -255,11 +253,11 @@ class StrengthExplorer(ipywidgets.VBox):
             self.strength, self.prompt, self.negative_prompt, self.guidance_scale, self.num_inference_steps, self.seed
         )  # fmt: skip
         picture = {"layout": {"width": "48%", "object_fit": "contain"}}
-        self._edit = ipywidgets.Image(value=_png(image), format="png", **picture)
+        self._edit = ipywidgets.Image(value=_encoded(image), format="png", **picture)
         self._told = ipywidgets.HTML()
         self.progress = ipywidgets.IntProgress(0, max=1, layout={"width": "100%"})
         self.cancel = ipywidgets.Button(description="Cancel", icon="stop", disabled=True)
-        pictures = [ipywidgets.Image(value=_png(image), format="png", **picture), self._edit]
+        pictures = [ipywidgets.Image(value=_encoded(image), format="png", **picture), self._edit]
         for widget in self.settings:
             widget.observe(lambda _: self._ask(), "value")
         self.cancel.on_click(lambda _: self._give_up())
@@ -352,7 +350,7 @@ class StrengthExplorer(ipywidgets.VBox):
 
     def _show(self, key: tuple) -> None:
         self.result, told = self._made[key]
-        self._edit.value, self._told.value = _png(self.result), told
+        self._edit.value, self._told.value = _encoded(self.result), told
 
 
 def strength_explorer(

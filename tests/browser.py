@@ -123,17 +123,24 @@ def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
 IDLE = '.jp-NotebookPanel-toolbar .jp-Notebook-ExecutionIndicator[data-status="idle"]'
 
 
-def open_notebook(page, address: str, name: str) -> None:
-    """Open a notebook and wait for its kernel."""
-    page.goto(f"{address}/lab/tree/{name}?reset")
-    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=120_000)
-    # the indicator says idle before the kernel answers; what is sent too early is lost
-    page.evaluate(
-        "async () => { const {sessionContext} = window.jupyterapp.shell.currentWidget;"
-        " await sessionContext.ready; await sessionContext.session.kernel.info;"
-        " await sessionContext.session.kernel.requestExecute({code: ''}).done }"
-    )
-    page.wait_for_selector(IDLE, timeout=120_000)
+@contextlib.contextmanager
+def lesson(browser, address: str, name: str) -> Iterator:
+    """The page of a notebook in JupyterLab, all its cells run; its kernel is shut down in the end."""
+    with Watched(browser, address) as watched:
+        page = watched.page
+        page.goto(f"{address}/lab/tree/{name}?reset")
+        page.wait_for_selector(".jp-Notebook .jp-CodeCell")
+        # the indicator says idle before the kernel answers; what is sent too early is lost
+        page.evaluate(
+            "async () => { const {sessionContext} = window.jupyterapp.shell.currentWidget;"
+            " await sessionContext.ready; await sessionContext.session.kernel.info }"
+        )
+        execute(page, "")
+        page.wait_for_selector(IDLE)
+        run_all(page)
+        yield page
+        # so that it works on for nobody
+        page.evaluate("async () => await window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
 
 
 def run_all(page, timeout_s: int = 300) -> None:
@@ -167,8 +174,3 @@ def execute(page, code: str) -> None:
         " if (reply.content.status !== 'ok') throw new Error(reply.content.evalue) }",
         code,
     )
-
-
-def shut_down(page) -> None:
-    """End the notebook's kernel, so that it works on for nobody."""
-    page.evaluate("async () => await window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")

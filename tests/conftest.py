@@ -31,3 +31,11 @@ def classroom_pipe():
     pipe = load_pipeline("img2img", "classroom")
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from tests.browser import chromium
+
+    with chromium() as running:
+        yield running

@@ -17,12 +17,6 @@ pytestmark = pytest.mark.xdist_group("browser")
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with chrome.chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def lab(browser, tmp_path_factory):
     """JupyterLab over a folder with lesson 2, and lesson 7 as far as the brush; gives its address and the folder."""
     folder = tmp_path_factory.mktemp("lab")
@@ -100,11 +94,7 @@ def test_comparisons_and_picture_sliders_need_no_kernel(browser, tmp_path, schem
 
 def test_lesson_2_runs_and_its_sliders_move(lab, browser):
     address, _ = lab
-    with chrome.Watched(browser, address) as watched:
-        page = watched.page
-        chrome.open_notebook(page, address, "02_strength.ipynb")
-        chrome.run_all(page)
-
+    with chrome.lesson(browser, address, "02_strength.ipynb") as page:
         slider = page.locator(".jp-OutputArea .img2img-slider").first
         slider.scroll_into_view_if_needed()
         labels = slide_by_hand(page, slider)
@@ -134,15 +124,11 @@ def test_lesson_2_runs_and_its_sliders_move(lab, browser):
         comparison = page.locator(".jp-OutputArea .img2img-compare").first
         comparison.scroll_into_view_if_needed()
         compare_by_hand(page, comparison)
-        chrome.shut_down(page)
 
 
 def test_a_mask_painted_in_lesson_7_reaches_python(lab, browser):
     address, folder = lab
-    with chrome.Watched(browser, address) as watched:
-        page = watched.page
-        chrome.open_notebook(page, address, "07_inpainting.ipynb")
-        chrome.run_all(page)
+    with chrome.lesson(browser, address, "07_inpainting.ipynb") as page:
         stage, status = page.locator(".img2img-stage"), page.locator(".img2img-status")
         stage.scroll_into_view_if_needed()
         assert status.inner_text() == "0.0 % is painted"
