@@ -23,7 +23,7 @@ from PIL import Image
 
 from .images import example_image, example_names, load_image, prepare_image
 from .pipelines import load_pipeline
-from .recipes import EditPass, Recipe, provenance
+from .recipes import EditPass, Recipe, make_folder, provenance
 from .sweep import Edit, run_edits
 
 if TYPE_CHECKING:
@@ -97,8 +97,7 @@ def make_grid(pipe, image, edits: Sequence[EditPass], folder: Path, *, max_batch
             "A grid needs edits that share one negative_prompt and num_inference_steps; make a grid of each."
         )
     state, here = processes(), provenance(pipe, image)
-    folder.mkdir(parents=True, exist_ok=True)
-    todo = missing(folder, edits, here)
+    todo = missing(make_folder(folder), edits, here)
     state.wait_for_everyone()  # all have looked before the first one writes
     mine = todo[state.process_index :: state.num_processes]
     settings = [Edit(e.prompt, e.strength, e.guidance_scale, e.seed) for e in (edits[number] for number in mine)]

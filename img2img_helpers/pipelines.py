@@ -11,6 +11,7 @@ import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from .models import MODELS, TASKS, ModelCard
 from .vocabulary import warn_about_unknown_words
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
 DTYPES = ("float32", "float16", "bfloat16")
+GIB = 2**30
+SHARED = ("vae", "text_encoder")  # what the pipelines of one model have in common, whatever their task
+_in_use: WeakValueDictionary[tuple, torch.nn.Module] = WeakValueDictionary()  # theirs, while any of them lives
 
 
 def load_pipeline(
@@ -27,7 +31,9 @@ def load_pipeline(
 ) -> DiffusionPipeline:
     """Load a plain diffusers pipeline and say in one line what was chosen and why.
 
-    The classroom model's pipeline warns, once for each, of words in a prompt that it has never seen.
+    Pipelines of one model share VAE and text encoder, so that a second task takes little more memory. On a GPU
+    with too little of it, the parts wait in main memory and take turns (diffusers' model CPU offload), which the line
+    says; a part that you then call by hand wants its inputs on ``pipe._execution_device``. The classroom model's pipeline warns, once for each, of words in a prompt that it has never seen.
 
     Args:
         task: ``img2img``, ``text2img``, ``inpaint``, ``upscale`` or ``controlnet``.
@@ -62,20 +68,19 @@ def load_pipeline(
             f"for {task!r} use model={' or '.join(map(repr, others))}."
         )
     try:
-        pipe = _load_first(card, task, _pick_dtype(dtype, device, card))
+        pipe, note = _load_onto(device, card, task, _pick_dtype(dtype, device, card))
     except OSError as error:
         if not automatic:
             raise
         print(f"{error} Using the classroom model instead.")
         card, why = MODELS["classroom"], "it needs no download"
-        pipe = _load_first(card, task, _pick_dtype(dtype, device, card))
-    pipe.to(device)
+        pipe, note = _load_onto(device, card, task, _pick_dtype(dtype, device, card))
     if device == "cpu":
         _use_channels_last(pipe)
     if card.name == "classroom":
         warn_about_unknown_words(pipe)
     loaded = str(pipe.dtype).removeprefix("torch.")
-    print(f"{card.title} for {task}, {loaded} on {device}" + (f" ({why})." if why else "."))
+    print(f"{card.title} for {task}, {loaded} on {device}" + (f" ({why})." if why else ".") + note)
     return pipe
 
 
@@ -147,8 +152,116 @@ def _card_for(model: str) -> ModelCard:
     )
 
 
-def _load_first(card: ModelCard, task: str, dtype: torch.dtype) -> DiffusionPipeline:
-    """Load the first of the card's ids that can be had."""
+def _load_onto(device: str, card: ModelCard, task: str, dtype: torch.dtype) -> tuple[DiffusionPipeline, str]:
+    """The pipeline on its device, and what to tell of that beyond the ordinary."""
+    import torch
+
+    pipe = _load_first(card, task, dtype, _at_hand(card, task, dtype, device))
+    cuda = device.startswith("cuda")
+    needed = _memory_needed(pipe, card) if cuda else 0
+    try:
+        if cuda and free_memory(device) < needed:
+            raise torch.OutOfMemoryError
+        pipe.to(device)
+    except torch.OutOfMemoryError:
+        del pipe  # its shared parts belong to a pipeline that stays on the GPU
+        pipe = _load_first(card, task, dtype, {})
+        pipe.enable_model_cpu_offload(device=device)
+        pipe.vae.enable_slicing()
+        pipe.vae.enable_tiling()
+        return pipe, (
+            f" It needs {needed / GIB:.1f} GiB, and the GPU has less free: its parts take turns there, which is slower; "
+            f"restart other notebooks' kernels to make room."
+        )
+    if _may_share(card, task):
+        for name in SHARED:
+            part = getattr(pipe, name, None)
+            # the upscaler's VAE has a scaling factor of its own
+            if part is not None and (name != "vae" or task != "upscale"):
+                _in_use[card.ids[task], name] = part
+    return pipe, ""
+
+
+def _may_share(card: ModelCard, task: str) -> bool:
+    """A learner's own folder may have been written anew since it was loaded."""
+    return card.name in MODELS or not Path(card.ids[task][0]).is_dir()
+
+
+def _at_hand(card: ModelCard, task: str, dtype: torch.dtype, device: str) -> dict:
+    """VAE and text encoder of a pipeline that is in use and as it was loaded, for another one of the same weights."""
+    import torch
+
+    if not _may_share(card, task):
+        return {}
+    found = {name: part for name in SHARED if (part := _in_use.get((card.ids[task], name))) is not None}
+
+    def place(device: torch.device) -> tuple[str, int]:
+        return device.type, device.index or 0
+
+    return {
+        name: part
+        for name, part in found.items()
+        if part.dtype == dtype and place(part.device) == place(torch.device(device)) and not hasattr(part, "_hf_hook")
+    }
+
+
+def free_memory(device: str | torch.device) -> int:
+    """Bytes that are free on a CUDA device, with those that PyTorch holds but does not use; elsewhere in main memory."""
+    import torch
+
+    if str(device).startswith("cuda"):
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
+    import psutil
+
+    return psutil.virtual_memory().available
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether ``error`` is what a GPU or a CPU without enough memory for a tensor raises."""
+    import torch
+
+    # torch has a class for this on CUDA alone
+    told = str(error).lower()
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and ("out of memory" in told or "can't allocate memory" in told)
+    )
+
+
+def out_of_memory_advice(pipe: DiffusionPipeline, width: int, height: int) -> str:
+    """One sentence for when ``pipe`` cannot make a picture of this size."""
+    native, device = pipe.unet.config.sample_size * pipe.vae_scale_factor, pipe._execution_device
+    ways = ["pipe.vae.enable_tiling()", "closing other notebooks"]
+    if pipe.unet.dtype.itemsize == 4 and device.type != "cpu":
+        ways.insert(0, "load_pipeline(dtype='float16')")
+    if width * height > native**2:
+        ways.insert(0, f"a picture of {native}×{native}")
+    return f"There is not enough memory on {device} for a picture of {width}×{height} pixels; try {', or '.join(ways)}."
+
+
+@contextmanager
+def out_of_memory_told(pipe: DiffusionPipeline, width: int, height: int):
+    """Turn what torch says when it is out of memory into :func:`out_of_memory_advice`, of the same class."""
+    import torch
+
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise torch.OutOfMemoryError(out_of_memory_advice(pipe, width, height)) from None
+
+
+def _memory_needed(pipe: DiffusionPipeline, card: ModelCard) -> float:
+    """Bytes for the weights that are not on the device yet, and for an edit at native size."""
+    weights = [p for part in pipe.components.values() if hasattr(part, "parameters") for p in part.parameters()]
+    total = sum(p.nbytes for p in weights)
+    missing = sum(p.nbytes for p in weights if p.device.type != "cuda")
+    return missing + max(card.memory_gb * GIB - total, total / 4)
+
+
+def _load_first(card: ModelCard, task: str, dtype: torch.dtype, at_hand: dict) -> DiffusionPipeline:
+    """Load the first of the card's ids that can be had, but for the parts ``at_hand``."""
     import diffusers
 
     with _quiet():  # before the classes are named: that imports transformers, which misses torchvision aloud
@@ -160,7 +273,7 @@ def _load_first(card: ModelCard, task: str, dtype: torch.dtype) -> DiffusionPipe
             "controlnet": diffusers.AutoPipelineForImage2Image,
         }[task]
         try:
-            parts = _task_parts(card, task, dtype)
+            parts = at_hand | _task_parts(card, task, dtype)
         except OSError as error:  # the folder is incomplete
             raise _not_loaded(card, card.ids[task], error) from error
         if task == "controlnet":

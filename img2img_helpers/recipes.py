@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import platform
+import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -120,6 +122,7 @@ class Recipe:
         Raises:
             ValueError: before anything is run: if a pass would run no step, if the image has a size that
                 ``pipe`` would cut, or if ``folder`` holds the passes of another recipe.
+            OSError: before anything is run: if ``folder`` cannot be made. A disk that is full later is a warning.
         """
         import torch
         from tqdm.auto import tqdm
@@ -150,7 +153,11 @@ class Recipe:
                     latents = pipe(image=current, generator=generator, output_type="latent", **call).images
                     finished = decode(pipe, latents)[0], latents
                 if store:
-                    store.save(number, *finished)
+                    try:
+                        store.save(number, *finished)
+                    except OSError as error:  # what has been made must still come back
+                        warnings.warn(f"{error} This pass and those after it are not kept there.", stacklevel=2)
+                        store = None
             picture, current = finished
             made.append(picture)
         return made
@@ -183,6 +190,7 @@ class Recipe:
 
         Raises:
             ValueError: for another ending, or a PNG without an image.
+            OSError: if the file cannot be written; one that was there before is left as it was.
         """
         path = Path(path)
         if path.suffix.lower() not in (".json", ".png") or (path.suffix.lower() == ".png") != (image is not None):
@@ -252,8 +260,7 @@ class _Store:
     """The finished passes of one recipe in a folder."""
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:
-        self.recipe, self.folder = recipe, folder
-        folder.mkdir(parents=True, exist_ok=True)
+        self.recipe, self.folder = recipe, make_folder(folder)
         for number in range(1, len(recipe.passes) + 1):
             if self._png(number).exists() and not self._is_ours(number):
                 raise ValueError(
@@ -293,10 +300,10 @@ class _Store:
 
     def save(self, number: int, picture: Image.Image, current) -> None:
         if self.recipe.chain == "latents":
-            from safetensors.torch import save_file
+            import safetensors.torch
 
-            tensors = {"latents": current.cpu().contiguous()}
-            _write(self._latents(number), lambda part: save_file(tensors, part))
+            data = safetensors.torch.save({"latents": current.cpu().contiguous()})
+            _write(self._latents(number), lambda part: part.write_bytes(data))
         _save_png(self._png(number), picture, self._up_to(number))  # last: a pass with a picture is whole
 
 
@@ -326,11 +333,30 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
+def make_folder(folder: Path) -> Path:
+    """``folder``, made if it was not there; an ``OSError`` of one sentence if that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    return folder
+
+
 def _write(path: Path, writer) -> None:
     """A file is there whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    writer(part)
-    os.replace(part, path)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # another notebook may write the same file
+    try:
+        writer(part)
+        os.replace(part, path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> OSError:
+    reason = error.strerror or type(error).__name__
+    return OSError(f"{path} could not be written ({reason}); choose a folder of your own, on a disk with free space.")
 
 
 def _save_png(path: Path, image: Image.Image, data: dict) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import numbers
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from .images import load_image
+from .pipelines import free_memory, is_out_of_memory, out_of_memory_told
 from .strength import plan_steps
 
 if TYPE_CHECKING:
@@ -139,31 +141,48 @@ def _batches(pipe, pixels, edits, skipped, order, negative_prompt, num_inference
     import torch
     from tqdm.auto import tqdm
 
-    together = type(pipe.scheduler).__name__ in SINGLE_STEP and pipe.unet.config.time_cond_proj_dim is None
-    device, dtype = pipe._execution_device, pipe.unet.dtype
-    with torch.no_grad():
-        encoded = pipe.vae.encode(pixels.to(device, dtype)).latent_dist
-        words = {
-            text: pipe.encode_prompt(text, device, 1, False)[0]
-            for text in dict.fromkeys([*(edit.prompt for edit in edits), negative_prompt])
-        }
+    height, width = pixels.shape[-2:]
     total = sum(num_inference_steps - skip for skip in skipped)
-    with tqdm(total=total, desc="edits", unit="step", disable=_wants_no_bar(pipe)) as bar:
-        for first in range(0, len(order), max_batch):
-            part = order[first : first + max_batch]
-            with torch.no_grad():
-                starts = [_Start(pipe, encoded, edits[i].seed) for i in part]
-                if together:
-                    latents = _one_path(
-                        pipe, edits, skipped, part, starts, words, negative_prompt, num_inference_steps, bar
-                    )
-                    pictures = decode(pipe, latents)
-                else:
-                    pictures = []
-                    for i, start in zip(part, starts, strict=True):
-                        pictures.append(_one_call(pipe, edits[i], start, words, negative_prompt, num_inference_steps))
-                        bar.update(num_inference_steps - skipped[i])
-            yield from zip(part, pictures, strict=True)
+    with (
+        out_of_memory_told(pipe, width, height),
+        tqdm(total=total, desc="edits", unit="step", disable=_wants_no_bar(pipe)) as bar,
+    ):
+        device, dtype = pipe._execution_device, pipe.unet.dtype
+        with torch.no_grad():
+            encoded = pipe.vae.encode(pixels.to(device, dtype)).latent_dist
+            words = {
+                text: pipe.encode_prompt(text, device, 1, False)[0]
+                for text in dict.fromkeys([*(edit.prompt for edit in edits), negative_prompt])
+            }
+        while order:
+            part, done = order[:max_batch], bar.n
+            try:
+                pictures = _make(pipe, encoded, edits, skipped, part, words, negative_prompt, num_inference_steps, bar)
+            except RuntimeError as error:
+                if len(part) == 1 or not is_out_of_memory(error):
+                    raise
+                max_batch = len(part) // 2
+                bar.update(done - bar.n)
+                bar.write(f"Not enough memory for {len(part)} edits at once: going on with {max_batch}.", sys.stderr)
+            else:
+                yield from zip(part, pictures, strict=True)
+                order = order[len(part) :]
+
+
+def _make(pipe, encoded, edits, skipped, part, words, negative_prompt, num_inference_steps, bar) -> list[Image.Image]:
+    """The pictures of the edits in ``part``, sorted by the steps they skip."""
+    import torch
+
+    starts = [_Start(pipe, encoded, edits[i].seed) for i in part]
+    if type(pipe.scheduler).__name__ in SINGLE_STEP and pipe.unet.config.time_cond_proj_dim is None:
+        with torch.inference_mode():
+            latents = _one_path(pipe, edits, skipped, part, starts, words, negative_prompt, num_inference_steps, bar)
+            return decode(pipe, latents)
+    pictures = []
+    for i, start in zip(part, starts, strict=True):
+        pictures.append(_one_call(pipe, edits[i], start, words, negative_prompt, num_inference_steps))
+        bar.update(num_inference_steps - skipped[i])
+    return pictures
 
 
 class _Start:
@@ -258,17 +277,7 @@ def _batch_that_fits(pipe, pixels: torch.Tensor, guided: bool) -> int:
     A picture in a UNet call takes about 230 times its first layer's activations, estimated from the 0.6 GB
     that Stable Diffusion 1.5 takes at 512×512 in half precision; with guidance an edit is two of them.
     """
-    import torch
-
-    device = pipe._execution_device
-    if device.type == "cuda":
-        # what PyTorch holds but does not use is free for it too
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        free = torch.cuda.mem_get_info(device)[0] + unused
-    else:
-        import psutil
-
-        free = psutil.virtual_memory().available
+    free = free_memory(pipe._execution_device)
     size = pipe.unet.dtype.itemsize
     latent_pixels = pixels.shape[-1] * pixels.shape[-2] / pipe.vae_scale_factor**2
     each = 230 * latent_pixels * pipe.unet.config.block_out_channels[0] * size * (2 if guided else 1)

@@ -34,7 +34,9 @@ def warn_about_unknown_words(pipe: DiffusionPipeline) -> None:
     Args:
         pipe: a pipeline of the classroom model; its outputs stay the same.
     """
-    pipe.text_encoder.register_forward_pre_hook(_UnknownWords(pipe.tokenizer), with_kwargs=True)
+    hooks = pipe.text_encoder._forward_pre_hooks.values()
+    if not any(isinstance(hook, _UnknownWords) for hook in hooks):  # pipelines share their text encoder
+        pipe.text_encoder.register_forward_pre_hook(_UnknownWords(pipe.tokenizer), with_kwargs=True)
 
 
 @functools.cache

@@ -25,6 +25,7 @@ from PIL import Image
 
 from .images import load_for, load_image
 from .measure import structure_similarity
+from .pipelines import is_out_of_memory, out_of_memory_advice
 from .strength import plan_steps
 
 if TYPE_CHECKING:
@@ -312,9 +313,10 @@ class StrengthExplorer(ipywidgets.VBox):
         with self._lock:
             if self._wanted == key:
                 self._wanted = None
-        self._told.value = (
-            f"<span role='alert'>{html.escape((str(error).strip() or type(error).__name__).splitlines()[0])}</span>"
-        )
+        told = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if is_out_of_memory(error):
+            told = out_of_memory_advice(self._pipe, *self._image.size)
+        self._told.value = f"<span role='alert'>{html.escape(told)}</span>"
 
     def _make(self, key: tuple) -> tuple[Image.Image, str]:
         import torch

@@ -39,3 +39,36 @@ def browser():
 
     with chromium() as running:
         yield running
+
+
+class PretendedGPU:
+    """What `load_pipeline` finds of a GPU that is not there, and what it does with it."""
+
+    free = 80 * 2**30
+    moves = 0
+    offloads = 0
+
+
+@pytest.fixture
+def pretended_gpu(monkeypatch):
+    """A computer with a GPU, as far as the choice of a model and of its place goes."""
+    import torch
+    from diffusers import DiffusionPipeline
+
+    from img2img_helpers import pipelines
+
+    gpu = PretendedGPU()
+
+    def to(pipe, device):
+        gpu.moves += 1
+        return pipe
+
+    def offload(pipe, device):
+        gpu.offloads += 1
+
+    monkeypatch.setattr(pipelines, "pick_device", lambda device: ("cuda", "an NVIDIA GPU was found"))
+    monkeypatch.setattr(pipelines, "_pick_dtype", lambda *_: torch.float32)
+    monkeypatch.setattr(pipelines, "free_memory", lambda device: gpu.free)
+    monkeypatch.setattr(DiffusionPipeline, "to", to)
+    monkeypatch.setattr(DiffusionPipeline, "enable_model_cpu_offload", offload)
+    return gpu

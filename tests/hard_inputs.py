@@ -564,6 +564,16 @@ CASES: dict[str, list[Case]] = {
             "r.png carries no recipe; only PNG files that Recipe.save wrote do.",
         ),
         Case(
+            "a recipe saved into a folder that is not there",
+            lambda g: g.recipe.save(g.folder / "gone" / "r.json"),
+            "folder/gone/r.json could not be written (No such file or directory); choose a folder of your own, on a disk with free space.",
+        ),
+        Case(
+            "a run into a file in place of a folder",
+            lambda g: g.recipe.run(g.pipe, g.small, g.file("file", b"")),
+            "folder/file could not be written (File exists); choose a folder of your own, on a disk with free space.",
+        ),
+        Case(
             "a recipe saved as text",
             lambda g: g.recipe.save(g.folder / "r.txt"),
             "A recipe is saved as 'name.json', or as 'name.png' with its image; not as 'r.txt' without an image.",

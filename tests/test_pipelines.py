@@ -116,6 +116,65 @@ def test_on_a_cpu_it_is_float32_and_channels_last(tiny_sd15):
         assert all(p.is_contiguous(memory_format=torch.channels_last) for p in weights)
 
 
+def test_a_second_task_shares_vae_and_text_encoder(tiny_sd15, sd_folders):
+    first = load_pipeline("img2img", "sd15")
+    second = load_pipeline("text2img", "sd15")
+    assert second.vae is first.vae
+    assert second.text_encoder is first.text_encoder
+    assert second.unet is not first.unet
+    assert second.scheduler is not first.scheduler
+    assert load_pipeline("img2img", "sd15", dtype="bfloat16").vae is not first.vae, "in another dtype"
+    assert load_pipeline("inpaint", "sd15").vae is not first.vae, "of other weights"
+    own = str(sd_folders["base"])
+    assert load_pipeline("img2img", own).vae is not load_pipeline("img2img", own).vae, "may have been written anew"
+    first.to(torch.bfloat16)
+    assert load_pipeline("text2img", "sd15").vae is not first.vae, "no longer as it was loaded"
+
+
+def test_the_classroom_tasks_share_too_but_for_the_upscalers_scaling_factor(classroom_pipe):
+    for task in models.TASKS:
+        other = load_pipeline(task, "classroom")
+        assert other.text_encoder is classroom_pipe.text_encoder
+        assert (other.vae is classroom_pipe.vae) == (task != "upscale")
+    assert len(classroom_pipe.text_encoder._forward_pre_hooks) == 1, "that warns of unknown words"
+
+
+def test_what_is_shared_goes_with_the_last_pipeline(tiny_sd15):
+    import gc
+    import weakref
+
+    pipes = [load_pipeline(task, "sd15") for task in ("img2img", "text2img")]
+    vae = weakref.ref(pipes[0].vae)
+    pipes.pop()
+    gc.collect()
+    assert vae() is pipes[0].vae
+    pipes.pop()
+    gc.collect()
+    assert vae() is None
+
+
+def test_on_a_small_gpu_the_parts_take_turns_and_the_line_says_so(tiny_sd15, pretended_gpu, capsys):
+    roomy = load_pipeline("img2img", "sd15")
+    assert (pretended_gpu.moves, pretended_gpu.offloads) == (1, 0)
+    assert not roomy.vae.use_tiling
+    pretended_gpu.free = 2**30
+    small = load_pipeline("text2img", "sd15")
+    assert (pretended_gpu.moves, pretended_gpu.offloads) == (1, 1)
+    assert small.vae is not roomy.vae, "which stays on the GPU"
+    assert small.vae.use_tiling
+    assert "It needs 3.5 GiB, and the GPU has less free: its parts take turns" in capsys.readouterr().out
+
+
+def test_a_gpu_that_fills_up_while_the_model_moves_there(tiny_sd15, pretended_gpu, monkeypatch, capsys):
+    def full(pipe, device):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee documentation …")
+
+    monkeypatch.setattr("diffusers.DiffusionPipeline.to", full)
+    load_pipeline("img2img", "sd15")
+    assert pretended_gpu.offloads == 1
+    assert "the GPU has less free" in capsys.readouterr().out
+
+
 def test_fp16_files_are_used_where_there_are_any_and_widened_on_a_cpu(sd_folders):
     pipe = load_pipeline("img2img", str(sd_folders["base-fp16"]))
     assert pipe.dtype == torch.float32
@@ -171,11 +230,7 @@ def test_a_download_that_breaks_off_is_one_sentence_too(monkeypatch, capsys):
     assert "Downloading stable-diffusion-v1-5/stable-diffusion-v1-5 (about 2.8 GB)" in capsys.readouterr().out
 
 
-def test_auto_falls_back_to_the_classroom_model_and_says_so(monkeypatch, capsys):
-    # a computer with a GPU whose network is down, as far as the choice of a model goes
-    monkeypatch.setattr(pipelines, "pick_device", lambda device: ("cuda", "an NVIDIA GPU was found"))
-    monkeypatch.setattr(pipelines, "_pick_dtype", lambda *_: torch.float32)
-    monkeypatch.setattr("diffusers.DiffusionPipeline.to", lambda pipe, device: pipe)
+def test_auto_falls_back_to_the_classroom_model_and_says_so(pretended_gpu, capsys):
     pipe = load_pipeline("img2img")
     told = capsys.readouterr().out
     assert "Stable Diffusion 1.5 could not be loaded" in told

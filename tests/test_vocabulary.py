@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from img2img_helpers import known_words, load_pipeline, pipelines, vocabulary
+from img2img_helpers import known_words, load_pipeline, vocabulary
 
 UNKNOWN = "a giraffe, a giraffe in waterclor"
 
@@ -110,10 +110,7 @@ def test_no_trouble_reaches_the_call(loaded, monkeypatch):
     vocabulary._UnknownWords(None)(None, (), {"inputs_embeds": torch.zeros(1, 77, 8)})
 
 
-def test_a_fallback_warns(monkeypatch):
-    monkeypatch.setattr(pipelines, "pick_device", lambda device: ("cuda", "an NVIDIA GPU was found"))
-    monkeypatch.setattr(pipelines, "_pick_dtype", lambda *_: torch.float32)
-    monkeypatch.setattr("diffusers.DiffusionPipeline.to", lambda pipe, device: pipe)
+def test_a_fallback_warns(pretended_gpu):
     pipe = load_pipeline("text2img")
     pipe.set_progress_bar_config(disable=True)
     assert told_by(pipe, UNKNOWN)
