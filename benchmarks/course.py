@@ -2,10 +2,13 @@
 
 import argparse
 import itertools
+import multiprocessing
 import resource
 import statistics
+import subprocess
 import sys
 import time
+from collections import Counter
 
 import numpy as np
 import torch
@@ -25,14 +28,32 @@ from img2img_helpers import (
     strength_sweep,
 )
 from img2img_helpers.models import CLASSROOM_FOLDER
+from img2img_helpers.pipelines import GIB
 
 PROMPT = "watercolor painting with soft edges"
 STRENGTHS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+KINDS = {  # words in the names of torch's operations
+    "convolutions": ("convolution",),
+    "matrix products": ("mm", "linear", "bmm"),
+    "attention": ("scaled_dot_product", "softmax"),
+    "normalisation": ("norm",),
+    "activations": ("silu", "gelu"),
+}
 CALL = {"strength": 0.5, "num_inference_steps": 30, "guidance_scale": 7.5}
 
 
-def untrained_sd15(tokenizer) -> StableDiffusionImg2ImgPipeline:
-    """Stable Diffusion 1.5's sizes (its published config.json files), random weights."""
+def classroom(task: str = "img2img", device: str = "cpu"):
+    pipe = load_pipeline(task, "classroom", device=device)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def landscape(side: int = MODELS["classroom"].native_size) -> Image.Image:
+    return prepare_image(example_image("landscape"), side).image
+
+
+def untrained_sd15(tokenizer, device: str) -> StableDiffusionImg2ImgPipeline:
+    """Stable Diffusion 1.5's sizes (its published config.json files), random weights; half precision on a GPU."""
     text = CLIPTextConfig(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12)
     pipe = StableDiffusionImg2ImgPipeline(
         tokenizer=tokenizer,  # its ids are all within CLIP's vocabulary
@@ -54,14 +75,21 @@ def untrained_sd15(tokenizer) -> StableDiffusionImg2ImgPipeline:
     )
     pipe.unet.to(memory_format=torch.channels_last)
     pipe.vae.to(memory_format=torch.channels_last)
-    return pipe
+    pipe.set_progress_bar_config(disable=True)
+    return pipe.to(device, torch.float32 if device == "cpu" else torch.float16)
+
+
+def peak_memory(device: str) -> float:
+    """GiB: of this process, or on the GPU."""
+    if device != "cpu":
+        return torch.cuda.max_memory_allocated(device) / GIB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
 
 
 def measure(name: str, pipe, repeats: int) -> float:
     """Print one line for ``pipe``; return the median seconds an edit takes."""
-    pipe.set_progress_bar_config(disable=True)
     size = pipe.unet.config.sample_size * pipe.vae_scale_factor
-    image = prepare_image(example_image("landscape"), size).image
+    image = landscape(size)
 
     def edit(**options) -> float:
         started = time.perf_counter()
@@ -72,12 +100,12 @@ def measure(name: str, pipe, repeats: int) -> float:
     edit(num_inference_steps=2)  # the first call also sets up the arithmetic library
     seconds = statistics.median(edit() for _ in range(repeats))
     parameters = sum(p.numel() for p in pipe.unet.parameters()) / 1e6
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
+    memory = peak_memory(pipe.device.type)
     print(f"{name:34} {size:>4}² {parameters:>9.1f} M {seconds:>9.2f} s {memory:>9.1f} GiB", flush=True)
     return seconds
 
 
-def measure_tasks(repeats: int) -> None:
+def measure_tasks(repeats: int, device: str) -> None:
     """Print one line for each other task of the classroom model: the median seconds of one call."""
     car = prepare_image(example_image("car"), MODELS["classroom"].native_size).image
     mask = prepare_image(example_mask("car"), car.size).image
@@ -93,9 +121,7 @@ def measure_tasks(repeats: int) -> None:
         "text2img": {},
     }
     for task, options in calls.items():
-        pipe = load_pipeline(task, "classroom", device="cpu")
-        pipe.set_progress_bar_config(disable=True)
-        times = []
+        pipe, times = classroom(task, device), []
         for repeat in range(repeats + 1):  # the first is not counted
             started = time.perf_counter()
             generator = torch.Generator().manual_seed(repeat)
@@ -120,41 +146,78 @@ def compare(what: str, plain: float, ours: float, least: float) -> None:
     print(f"{what:42} {plain:>8.2f} s {ours:>8.2f} s {plain / ours:>8.2f} times (bar {least:g})", flush=True)
 
 
-def measure_sweep(repeats: int) -> None:
+def measure_sweep(repeats: int, device: str) -> None:
     """The plain loop, nothing tuned, against this package: the same images."""
-    plain = StableDiffusionImg2ImgPipeline.from_pretrained(CLASSROOM_FOLDER, torch_dtype=torch.float32)
-    ours = load_pipeline("img2img", "classroom", device="cpu")
-    image = prepare_image(example_image("landscape"), MODELS["classroom"].native_size).image
-    for pipe in (plain, ours):
-        pipe.set_progress_bar_config(disable=True)
+    plain = StableDiffusionImg2ImgPipeline.from_pretrained(CLASSROOM_FOLDER, torch_dtype=torch.float32).to(device)
+    plain.set_progress_bar_config(disable=True)
+    compare_sweeps("classroom model", plain, classroom(device=device), landscape(), repeats)
 
+
+def compare_sweeps(name: str, plain, ours, image: Image.Image, repeats: int) -> None:
     def edit(pipe, strength):
         return pipe(PROMPT, image=image, strength=strength, generator=torch.Generator().manual_seed(0)).images[0]
 
     def loop():
         return [edit(plain, strength) for strength in STRENGTHS]
 
-    def sweep(strengths=STRENGTHS, **options):
-        return strength_sweep(ours, PROMPT, image, strengths, num_inference_steps=50, **options)
+    def sweep():
+        return strength_sweep(ours, PROMPT, image, STRENGTHS, num_inference_steps=50)
 
     apart = max(np.abs(np.asarray(a, int) - np.asarray(b, int)).mean() for a, b in zip(loop(), sweep(), strict=True))
-    print(f"\n{'50 steps, as the pipeline has by default':42} {'plain':>10} {'ours':>10}")
+    print(f"\n{name + ', 50 steps, the default':42} {'plain':>10} {'ours':>10}")
     compare("one edit at strength 0.5", *in_turns(repeats, lambda: edit(plain, 0.5), lambda: edit(ours, 0.5)), 1.3)
     compare("a sweep of ten strengths", *in_turns(max(1, repeats // 2), loop, sweep), 1.8)
     print(f"the sweep's pictures differ from the loop's by {apart:.2f} of 255 at most, on average over a picture")
-    for count in (1, 2, 5, 10, 20):
-        (seconds,) = in_turns(1, lambda count=count: sweep([0.5] * count))
+
+
+def one_sweep(count: int, side: int, max_batch: int | None) -> tuple[float, float]:
+    """Seconds and GiB, above what the loaded pipeline takes, of a sweep on a CPU; in a process of its own."""
+    pipe, image = classroom(), landscape(side)
+    strength_sweep(pipe, PROMPT, image, [0.1], num_inference_steps=10)
+    before, started = peak_memory("cpu"), time.perf_counter()
+    strength_sweep(pipe, PROMPT, image, [0.5] * count, num_inference_steps=50, max_batch=max_batch)
+    return time.perf_counter() - started, peak_memory("cpu") - before
+
+
+def measure_growth() -> None:
+    """How time and memory grow with the number of edits, the size of the picture and the batch."""
+    print("\nedits at strength 0.5 of 50 steps in one sweep, on a CPU")
+    print(f"{'edits':>5} {'size':>5} {'max_batch':>10} {'time':>10} {'an edit':>10} {'memory':>12}")
+    native = MODELS["classroom"].native_size
+    rows = [(count, native, None) for count in (1, 2, 5, 10, 20)]
+    rows += [(20, native, batch) for batch in (10, 5, 1)] + [(5, side, None) for side in (2 * native, 3 * native)]
+    for count, side, max_batch in rows:
+        with multiprocessing.get_context("spawn").Pool(1) as fresh:
+            seconds, memory = fresh.apply(one_sweep, (count, side, max_batch))
+        chosen = "automatic" if max_batch is None else max_batch
         print(
-            f"{count:>3} edits at strength 0.5 in one sweep: {seconds:6.2f} s, {seconds / count:5.2f} s each",
+            f"{count:>5} {side:>4}² {chosen:>10} {seconds:>8.2f} s {seconds / count:>8.2f} s {memory:>8.2f} GiB",
             flush=True,
         )
 
 
-def measure_slider(repeats: int) -> None:
+def measure_start(repeats: int) -> None:
+    """From a new Python to a loaded pipeline, and how much of that is the libraries' own imports."""
+    libraries = (
+        "import torch; from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionImg2ImgPipeline, "
+        "UNet2DConditionModel; from transformers import CLIPTextModel, CLIPTokenizer"
+    )
+    ours = "from img2img_helpers import load_pipeline; load_pipeline('img2img', 'classroom', device='cpu')"
+
+    def run(code: str) -> None:
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+    alone, whole = in_turns(repeats, lambda: run(libraries), lambda: run(ours))
+    again, _ = in_turns(repeats, classroom, lambda: None)
+    print(
+        f"\nfrom a new Python to a loaded pipeline: {whole:.1f} s (bar 2.5); the libraries' imports alone: {alone:.1f} s"
+    )
+    print(f"a second pipeline: {again:.2f} s")
+
+
+def measure_slider(device: str) -> None:
     """From a moved slider to the picture, at 25 steps: a new strength, and one that was there before."""
-    pipe = load_pipeline("img2img", "classroom", device="cpu")
-    image = prepare_image(example_image("landscape"), MODELS["classroom"].native_size).image
-    explorer = strength_explorer(pipe, image, PROMPT, num_inference_steps=25)
+    explorer = strength_explorer(classroom(device=device), landscape(), PROMPT, num_inference_steps=25)
 
     def move(strength: float) -> float:
         started = time.perf_counter()
@@ -170,38 +233,83 @@ def measure_slider(repeats: int) -> None:
     print(f"slider to a picture that was there: {max(again):.3f} s at most")
 
 
-def measure_arithmetic() -> None:
-    """What share of the processor's best matrix product a UNet call reaches."""
+def measure_arithmetic(device: str, compiled: bool) -> None:
+    """What share of the processor's best matrix product a UNet call reaches, and where the rest of its time goes."""
+    from torch.profiler import ProfilerActivity, profile
     from torch.utils.flop_counter import FlopCounterMode
 
-    pipe = load_pipeline("img2img", "classroom", device="cpu")
+    pipe = classroom(device=device)
     size = pipe.unet.config.sample_size
-    latents = torch.randn(2, 4, size, size).to(memory_format=torch.channels_last)
-    hidden, pooled = pipe.encode_prompt([PROMPT], "cpu", 1, True)[:2]
+    latents = torch.randn(2, 4, size, size, device=device).to(memory_format=torch.channels_last)
+    hidden, pooled = pipe.encode_prompt([PROMPT], device, 1, True)[:2]
     hidden = torch.cat([pooled, hidden])
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    a = torch.randn(2048, 2048, device=device)
+
+    def wait() -> None:
+        if device != "cpu":
+            torch.cuda.synchronize(device)
+
+    def unet():
         pipe.unet(latents, 500, hidden)
-    a = torch.randn(2048, 2048)
+        wait()
+
+    def matrix_product():
+        a @ a
+        wait()
+
     with torch.no_grad():
-        product, call = in_turns(9, lambda: a @ a, lambda: pipe.unet(latents, 500, hidden))
+        with FlopCounterMode(display=False) as counter:
+            unet()
+        product, call = in_turns(9, matrix_product, unet)
+        with profile(activities=[ProfilerActivity.CPU]) as profiled:
+            for _ in range(10):
+                unet()
     peak, reached = 2 * 2048**3 / product / 1e9, counter.get_total_flops() / call / 1e9
     print(f"\none UNet call (batch of 2): {1000 * call:.1f} ms, {counter.get_total_flops() / 1e9:.2f} GFLOP")
     print(f"{reached:.0f} GFLOP/s, {reached / peak:.0%} of a 2048² matrix product's {peak:.0f}")
+    if device == "cpu":
+        shares = Counter()
+        for row in profiled.key_averages():
+            shares[next((kind for kind, words in KINDS.items() if any(w in row.key for w in words)), "other")] += (
+                row.self_cpu_time_total
+            )
+        total = shares.total()
+        print("of a call's time: " + ", ".join(f"{kind} {time / total:.0%}" for kind, time in shares.most_common()))
+    if compiled:
+        with torch.no_grad():
+            started = time.perf_counter()
+            pipe.unet.compile()
+            unet()
+            cost = time.perf_counter() - started
+            (after,) = in_turns(9, unet)
+        saved = call - after
+        worth = f"worth it after {cost / saved:.0f} calls" if saved > 0 else "never worth it here"
+        print(f"torch.compile: {cost:.0f} s once, then {1000 * after:.1f} ms a call; {worth}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n")[0])
     parser.add_argument("--repeats", type=int, default=5, help="of the classroom model's edit; the median counts")
+    best = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", choices=["cpu", "cuda"], default=best, help="%(default)s if left out")
+    parser.add_argument("--compile", action="store_true", help="also what torch.compile costs and brings")
     parser.add_argument("--skip-large", action="store_true", help="do not time Stable Diffusion 1.5's size")
     args = parser.parse_args()
-    print(f"one edit on {torch.get_num_threads()} CPU threads: {CALL}, 15 UNet calls of a batch of 2")
+    device = args.device
+    what = f"{torch.get_num_threads()} CPU threads" if device == "cpu" else torch.cuda.get_device_name(device)
+    print(f"one edit on {what}: {CALL}, 15 UNet calls of a batch of 2")
     print(f"{'model':34} {'size':>5} {'UNet':>11} {'time':>11} {'peak memory':>13}")
-    classroom = load_pipeline("img2img", "classroom", device="cpu")
-    small = measure("classroom model", classroom, args.repeats)
-    measure_tasks(args.repeats)
-    measure_sweep(args.repeats)
-    measure_slider(args.repeats)
-    measure_arithmetic()
+    pipe = classroom(device=device)
+    small = measure("classroom model", pipe, args.repeats)
+    measure_tasks(args.repeats, device)
+    measure_start(args.repeats)
+    measure_sweep(args.repeats, device)
+    measure_growth()
+    measure_slider(device)
+    measure_arithmetic(device, args.compile)
     if not args.skip_large:
-        large = measure("Stable Diffusion 1.5, untrained", untrained_sd15(classroom.tokenizer), 1)
+        sd15 = untrained_sd15(pipe.tokenizer, device)
+        large = measure("Stable Diffusion 1.5, untrained", sd15, 1 if device == "cpu" else args.repeats)
         print(f"The classroom model is {large / small:.0f} times as fast.")
+        if device != "cpu":
+            compare_sweeps("Stable Diffusion 1.5's size", sd15, sd15, landscape(512), args.repeats)

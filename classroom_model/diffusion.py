@@ -18,7 +18,7 @@ from .data import kept, load_edited, load_training_images, load_training_scenes
 from .loop import BUILD, WEIGHTS, pick_device, publish, train
 from .painter import paint
 from .scenes import SIZE, SUBJECTS, Scene, caption, edit_caption
-from .text import TEXT_WIDTH, tokenize
+from .text import TEXT_WIDTH, name_as_stable_diffusion_does, tokenize
 from .vae import in_parts, to_tensor
 
 LATENT_SIZE = SIZE // 4
@@ -300,5 +300,6 @@ def train_diffusion(steps: int, batch: int, lr: float, device_name: str, compile
     for part in (unet, text_encoder, vae):
         part.eval().half()
     as_pipeline().save_pretrained(WEIGHTS)
+    name_as_stable_diffusion_does(WEIGHTS / "text_encoder")
     (WEIGHTS / "tokenizer" / "tokenizer.json").unlink(missing_ok=True)  # vocab.json and merges.txt say the same
     publish("diffusion", WEIGHTS)

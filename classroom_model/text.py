@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPTokenizerFast
 
 from .data import scene_at
 from .loop import WEIGHTS, pick_device, publish, train
@@ -71,16 +72,22 @@ def new_tokenizer(folder: Path) -> CLIPTokenizer:
     (folder.parent / "vocabulary.json").write_text(json.dumps(caption_words(captions)) + "\n")
     # single letters too, so that any word can be spelt
     captions += [RESERVED_WORDS, " ".join("abcdefghijklmnopqrstuvwxyz0123456789")] * 50
-    blank = CLIPTokenizer(vocab={"<|startoftext|>": 0, "<|endoftext|>": 1}, merges=[])
+    write_tokenizer(folder, {"<|startoftext|>": 0, "<|endoftext|>": 1}, [])
+    blank = CLIPTokenizerFast.from_pretrained(folder)
     made = blank.train_new_from_iterator(captions, vocab_size=2000, show_progress=False)
     made.model_max_length = 77  # as in Stable Diffusion 1.5
     made.save_pretrained(folder)
-    # Stable Diffusion's own two files, which every version of transformers reads
     bpe = json.loads((folder / "tokenizer.json").read_text())["model"]
-    (folder / "vocab.json").write_text(json.dumps(bpe["vocab"]))
-    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *map(" ".join, bpe["merges"])]) + "\n")
     (folder / "tokenizer.json").unlink()
+    write_tokenizer(folder, bpe["vocab"], bpe["merges"])
     return CLIPTokenizer.from_pretrained(folder)
+
+
+def write_tokenizer(folder: Path, vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> None:
+    """Stable Diffusion's own two files, which every version of transformers reads."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *map(" ".join, merges)]) + "\n")
 
 
 def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
@@ -97,6 +104,16 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
             pad_token_id=tokenizer.pad_token_id,
         )
     )
+
+
+def name_as_stable_diffusion_does(folder: Path) -> None:
+    """Begin the names of a saved text encoder's weights with ``text_model.``.
+
+    transformers 5 leaves that out when it saves; transformers 4 then finds none of the weights, and draws its own.
+    """
+    path = folder / "model.safetensors"
+    weights = {f"text_model.{name.removeprefix('text_model.')}": weight for name, weight in load_file(path).items()}
+    save_file(weights, path, metadata={"format": "pt"})
 
 
 def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> torch.Tensor:
@@ -155,4 +172,5 @@ def train_text(steps: int, batch: int, lr: float, device_name: str) -> None:
     ema = train("text", reader, loss_at, steps=steps, lr=lr, device=device, ema_decay=0.99, every=100)
     ema.copy_to([p for p in reader.parameters() if p.requires_grad])
     reader.text_encoder.eval().half().save_pretrained(WEIGHTS / "text_encoder")
+    name_as_stable_diffusion_does(WEIGHTS / "text_encoder")
     publish("text", WEIGHTS / "text_encoder")

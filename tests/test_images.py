@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from img2img_helpers import example_image, example_mask, example_names, images, load_image, prepare_image
+from tests.fuzz import outcome
 
 
 def encoded(image: Image.Image, format="PNG", **options) -> bytes:
@@ -118,6 +119,21 @@ def test_a_damaged_file_and_a_text_file(picture, tmp_path):
     text.write_text("not a picture")
     with pytest.raises(ValueError, match=r"notes\.txt could not be read"):
         load_image(text)
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_any_bytes_are_an_image_or_one_sentence(data):
+    file = io.BytesIO()
+    kind = data.draw(st.sampled_from(["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"]))
+    Image.new("RGB", (9, 7), "teal").save(file, format=kind)
+    damaged = bytearray(file.getvalue()[: data.draw(st.integers(0, len(file.getvalue())))])
+    for place, value in data.draw(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=5)):
+        if place < len(damaged):
+            damaged[place] = value
+    image, told = outcome(load_image, bytes(damaged))
+    assert told or image.mode == "RGB"
+    assert "\n" not in told
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked():

@@ -15,6 +15,7 @@ from diffusers import PNDMScheduler, StableDiffusionPipeline
 from jupytext.compare import NotebookDifference, compare_notebooks
 from PIL import Image
 
+from img2img_helpers import MODELS
 from tests import notebook_outputs
 from tests.wrong_answers import with_wrong_answers
 
@@ -72,6 +73,7 @@ def test_stored_state_is_fit_to_publish(path):
             for kind in {"image/png", "image/jpeg"} & set(output.get("data", {})):
                 alternative = output.metadata.get(kind, {}).get("alt", "")
                 assert len(alternative) > 20, "a picture without a text alternative"
+            assert not re.search(r"(src|url)\W{1,3}https?://", str(output.get("data", {}))), "a remote picture"
             text = str(output.get("text", "")) + str(output.get("data", {}).get("text/plain", ""))
             assert not re.search(r"/(tmp|root|home|work|Users)/", text), "a path of the machine it was run on"
     assert path.stat().st_size < 2.5e6
@@ -93,6 +95,7 @@ def test_lesson_follows_the_template(path):
         assert part in text or (part == "odel are you on" and "Which computer are you on" in text), part
     assert text.count("**Predict.**") >= 4
     assert len(re.findall(r"\*\*Exercise \d · (Predict|Tune|Write)\.\*\*", text)) >= 3
+    assert not re.search(r"!\[[^]]*\]\(https?:|<img[^>]+https?:", text), "a remote picture"
     for link in re.findall(r"\]\(([^)#]+)\)", text):
         assert link.startswith("https://") or (path.parent / link).is_file(), f"dead link {link}"
 
@@ -118,6 +121,23 @@ def test_solutions_are_folded_and_pass_and_unsolved_exercises_do_not(path):
         assert cell.outputs[-1].data["text/plain"].startswith("✔"), cell.source
         unsolved = cells[cells.index(cell) - 1]
         assert unsolved.outputs[-1].data["text/plain"].startswith("✘"), unsolved.source
+
+
+def test_models_are_named_as_in_the_table_of_models():
+    """A model that has moved is changed in MODELS; nobody then finds its old place in a lesson."""
+    hub_id = re.compile(r"\b[\w-]+/[\w.-]*(?:diffusion|control|upscaler|sdxl|sd15|flux)[\w.-]*", re.IGNORECASE)
+    known = {one for card in MODELS.values() for ids in (*card.ids.values(), card.controlnet_ids) for one in ids}
+    known = {one for one in known if not Path(one).is_absolute()}
+    assert len(known) >= 5
+    assert all(hub_id.fullmatch(one) for one in known), "this test must see every hub id"
+    pages = [*NOTEBOOKS, ROOT / "README.md", *(ROOT / "book").glob("*.md")]
+    texts = {path: "".join(c.source for c in nbformat.read(path, 4).cells) if path.suffix == ".ipynb" else path.read_text()
+             for path in pages}  # fmt: skip
+    repository = re.search(r'^Repository = "https://github.com/(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)[1]
+    for path, text in texts.items():
+        text = re.sub(r"https?://[^\s)>\"]+", "", text)
+        unknown = set(hub_id.findall(text)) - known - {repository}
+        assert not unknown, f"{path.name}: {unknown}"
 
 
 @each_notebook

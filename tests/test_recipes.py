@@ -8,9 +8,12 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from img2img_helpers import EditPass, Recipe, example_image, plan_steps, recipes
+from tests.fuzz import outcome
 
 THREE = (
     EditPass("oil painting style", 0.6, 1, num_inference_steps=4),
@@ -235,6 +238,48 @@ def test_files_from_strangers_are_checked(data, told, tmp_path):
         Recipe.load(path)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+passes = st.builds(
+    EditPass,
+    st.text(max_size=40),
+    st.floats(0, 1, exclude_min=True),
+    st.integers(0, 2**63 - 1),
+    st.text(max_size=40),
+    st.integers(1, 1000),
+    st.floats(0, 100),
+)
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=9,
+)
+# beside pure nonsense, files that are nearly right
+nearly = st.fixed_dictionaries(
+    {"format": st.just(1) | anything, "passes": st.lists(st.fixed_dictionaries({"prompt": st.just("a lake") | anything},
+     optional={field.name: anything for field in dataclasses.fields(EditPass) if field.name != "prompt"}), max_size=2) | anything},
+    optional={"chain": st.sampled_from(recipes.CHAINS) | anything, "made_with": anything},
+)  # fmt: skip
+
+
+@given(st.lists(passes, min_size=1, max_size=4), st.sampled_from(recipes.CHAINS), st.sampled_from(["json", "png"]))
+@settings(max_examples=60, deadline=None)
+def test_any_recipe_comes_back_from_its_file_as_it_was(tmp_path_factory, made_of, chain, kind):
+    recipe = Recipe(made_of, chain, {"model": "a folder"})
+    path = tmp_path_factory.mktemp("recipe") / f"recipe.{kind}"
+    recipe.save(path, Image.new("RGB", (8, 8)) if kind == "png" else None)
+    assert Recipe.load(path) == recipe
+
+
+@given(anything | nearly)
+@settings(max_examples=300, deadline=None)
+def test_no_file_gets_anything_but_a_recipe_or_one_sentence(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("recipe") / "recipe.json"
+    path.write_text(json.dumps(data))
+    recipe, told = outcome(Recipe.load, path)
+    assert bool(told) != isinstance(recipe, Recipe)
+    assert "\n" not in told
+    assert len(told) < 300
 
 
 @pytest.mark.parametrize(

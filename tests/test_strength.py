@@ -7,9 +7,12 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from img2img_helpers import plan_steps
+from tests.fuzz import outcome
 
 SCHEDULERS = [
     "DDIMScheduler",
@@ -197,6 +200,16 @@ def test_wrong_values_get_one_sentence(tiny_pipe, strength, steps, told):
     with pytest.raises(ValueError, match=told) as caught:
         plan_steps(tiny_pipe, strength, steps)
     assert "\n" not in str(caught.value)
+
+
+@given(st.floats(allow_nan=True) | st.floats(0, 1), st.integers(-3, 1200))
+@settings(max_examples=200, deadline=None)
+def test_any_numbers_get_a_plan_or_one_sentence(tiny_pipe, strength, steps):
+    plan, told = outcome(plan_steps, tiny_pipe, strength, steps)
+    assert "\n" not in told
+    if not told:
+        assert plan.steps_run + plan.steps_skipped == steps
+        assert plan.steps_run == min(int(steps * strength), steps) == len(plan.timesteps) == plan.unet_calls
 
 
 def test_something_else_than_a_pipeline():
