@@ -1,5 +1,6 @@
 # make course     set up once, then open JupyterLab on the course (ARGS=--no-browser on a server)
 # make test       set up once, then run every test
+# make test-oldest  the same on the oldest versions of the libraries, without browser, site and stored pictures
 # make sync       write notebooks from their text sources, keeping outputs (newer side wins)
 # make outputs    run every notebook anew and store its outputs
 # make book       build the site
@@ -8,22 +9,24 @@
 PYTHON ?= python3
 INSTALL_PYTHON := install Python 3.10 or newer, or name it with make PYTHON=...
 ARGS ?=
-BIN := .venv/bin
+VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
+BIN := $(VENV)/bin
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 # what a learner's JupyterLab and the tests need; `make test` adds what tests alone need
 EXTRA ?= course
 
-.PHONY: setup course test sync outputs book address benchmark clean
+.PHONY: setup course test test-oldest sync outputs book address benchmark clean
 .DELETE_ON_ERROR:
 
-setup: .venv/$(EXTRA).done
+setup: $(VENV)/$(EXTRA).done
 
-.venv/%.done: pyproject.toml constraints.txt
+$(VENV)/%.done: pyproject.toml $(CONSTRAINTS)
 	@command -v "$(PYTHON)" >/dev/null || { echo "No $(PYTHON) was found: $(INSTALL_PYTHON)"; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "$$("$(PYTHON)" --version) is too old: $(INSTALL_PYTHON)"; exit 1; }
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv || { echo "A virtual environment could not be made: install Python's venv module (on Debian and Ubuntu the package python3-venv)."; exit 1; }
-	@echo "Installing the course's packages into .venv (once, some minutes) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$*]' \
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV) || { echo "A virtual environment could not be made: install Python's venv module (on Debian and Ubuntu the package python3-venv)."; exit 1; }
+	@echo "Installing the course's packages into $(VENV) (once, some minutes) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[$*]' \
 		|| { echo "The packages could not be installed: pip's message above says why (no internet, a full disk, or a Python too new for torch: 3.10 to 3.14 work); then run make again."; exit 1; }
 	@touch $@
 
@@ -34,7 +37,10 @@ course: setup
 
 test:
 	@$(MAKE) --no-print-directory setup EXTRA=test
-	@$(BIN)/python -m tests
+	@$(BIN)/python -m tests $(ARGS)
+
+test-oldest:
+	@$(MAKE) --no-print-directory test VENV=.venv-oldest CONSTRAINTS=constraints-oldest.txt ARGS=--libraries-only
 
 sync:
 	@$(MAKE) --no-print-directory setup EXTRA=test
@@ -57,4 +63,4 @@ benchmark:
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
-	@rm -rf .venv build book/notebooks book/generated
+	@rm -rf .venv .venv-oldest build book/notebooks book/generated

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import ssl
+import sys
 import urllib.error
 import urllib.request
 import warnings
@@ -264,7 +266,7 @@ def _load_first(card: ModelCard, task: str, dtype: torch.dtype, at_hand: dict) -
     """Load the first of the card's ids that can be had, but for the parts ``at_hand``."""
     import diffusers
 
-    with _quiet():  # before the classes are named: that imports transformers, which misses torchvision aloud
+    with _quiet() as missing:  # before the classes are named: that imports transformers, which misses torchvision aloud
         cls = {
             "img2img": diffusers.AutoPipelineForImage2Image,
             "text2img": diffusers.AutoPipelineForText2Image,
@@ -278,7 +280,16 @@ def _load_first(card: ModelCard, task: str, dtype: torch.dtype, at_hand: dict) -
             raise _not_loaded(card, card.ids[task], error) from error
         if task == "controlnet":
             parts["controlnet"] = _first_of(card, diffusers.ControlNetModel, card.controlnet_ids, dtype)
-        return _first_of(card, cls, card.ids[task], dtype, **parts)
+        pipe = _first_of(card, cls, card.ids[task], dtype, **parts)
+    if missing:
+        told = (
+            f"Some weights of {card.title} are not in its files, so that its pictures would be wrong; "
+            f"it is incomplete, or made for other versions of diffusers and transformers."
+        )
+        if any(p.is_meta for part in (pipe.unet, pipe.vae) for p in part.parameters()):
+            raise OSError(told)
+        warnings.warn(told, stacklevel=4)  # drawn at random
+    return pipe
 
 
 def _task_parts(card: ModelCard, task: str, dtype: torch.dtype) -> dict:
@@ -368,24 +379,45 @@ def _use_channels_last(pipe: DiffusionPipeline) -> None:
 
 @contextmanager
 def _quiet():
-    """Hold back the libraries' loading bars and notes, which would push the lesson off the screen."""
+    """Hold back the libraries' loading bars and notes, which would push the lesson off the screen.
+
+    Yields a list of the notes that weights were missing and have been drawn at random.
+    """
     import diffusers
     import transformers
 
-    logs = (diffusers.utils.logging, transformers.utils.logging)
-    before = [(log.get_verbosity(), log.is_progress_bar_enabled()) for log in logs]
-    for log in logs:
-        log.set_verbosity_error()
-        log.disable_progress_bar()
+    libraries = (diffusers.utils.logging, transformers.utils.logging)
+    loggers = [logging.getLogger(name) for name in ("diffusers", "transformers")]
+    before = [(logger.handlers, logger.level) for logger in loggers]
+    with_bars = [library for library in libraries if library.is_progress_bar_enabled()]
+    heard = _MissingWeights()
+    for logger, library in zip(loggers, libraries, strict=True):
+        logger.handlers = [heard]
+        logger.setLevel(logging.WARNING)
+        library.disable_progress_bar()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
-            yield
+            yield heard.notes
     finally:
-        for log, (verbosity, bars) in zip(logs, before, strict=True):
-            log.set_verbosity(verbosity)
-            if bars:
-                log.enable_progress_bar()
+        for logger, (handlers, level) in zip(loggers, before, strict=True):
+            logger.handlers = handlers
+            logger.setLevel(level)
+        for library in with_bars:
+            library.enable_progress_bar()
+
+
+class _MissingWeights(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        told = record.getMessage()
+        if "newly initialized" in told or "MISSING" in told:
+            self.notes.append(told)
+        elif record.levelno >= logging.ERROR:
+            print(told, file=sys.stderr)
 
 
 @contextmanager

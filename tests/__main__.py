@@ -1,5 +1,9 @@
-"""Run everything: `python -m tests`, which is what `make test` does."""
+"""Run everything: `python -m tests`, which is what `make test` does.
 
+With ``--libraries-only``, what depends on the libraries' versions alone: the unit tests, and that every notebook runs.
+"""
+
+import argparse
 import os
 import subprocess
 import sys
@@ -10,13 +14,16 @@ from tests.isolation import isolate
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "notebooks").glob("*.ipynb"))
+UNIT_TESTS, NBVAL = "unit tests, text pairs, stored outputs, browser, site", "notebooks (nbval)"
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+# plots and pages look different with other versions
+NOT_OF_LIBRARIES = ["test_browser.py", "test_site.py", "test_notebooks.py"]
 STAGES = {
     "style: lint": [sys.executable, "-m", "ruff", "check", "."],
     "style: format": [sys.executable, "-m", "ruff", "format", "--check", "."],
     # two processes of one thread each suit two cores better than one process of two threads
-    "unit tests, text pairs, stored outputs, browser, site": [*PYTEST, "-n", "2", "--dist", "loadgroup"],
-    "notebooks (nbval)": [
+    UNIT_TESTS: [*PYTEST, "-n", "2", "--dist", "loadgroup"],
+    NBVAL: [
         *PYTEST, "-n", "2", "--dist", "loadfile", "--nbval-lax", "--nbval-current-env",
         "--nbval-cell-timeout=600", *NOTEBOOKS,
     ],
@@ -24,10 +31,16 @@ STAGES = {
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests", description=__doc__.split("\n")[0])
+    parser.add_argument("--libraries-only", action="store_true", help="leave out style, stored pictures, browser, site")
+    stages = dict(STAGES)
+    if parser.parse_args().libraries_only:
+        left_out = [f"--ignore=tests/{name}" for name in NOT_OF_LIBRARIES]
+        stages = {"unit tests": [*STAGES[UNIT_TESTS], *left_out], NBVAL: STAGES[NBVAL]}
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     isolate(environment)
     failed = []
-    for name, command in STAGES.items():
+    for name, command in stages.items():
         print(f"\n── {name} ──", flush=True)
         started = time.monotonic()
         if subprocess.run(command, cwd=ROOT, env=environment).returncode:

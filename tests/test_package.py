@@ -129,6 +129,19 @@ def test_make_explains_a_missing_and_an_old_python(tmp_path):
         assert "install Python 3.10 or newer" in made.stdout
 
 
+def test_the_floors_of_the_dependencies_are_the_versions_that_are_tested():
+    """`make test-oldest` installs exactly what pyproject.toml says is enough; torch's build is one for all."""
+    pins = dict(re.findall(r"^([\w-]+)==([\d.]+)", (ROOT / "constraints-oldest.txt").read_text(), re.M))
+    newest = dict(re.findall(r"^([\w-]+)==([\d.]+)", (ROOT / "constraints.txt").read_text(), re.M))
+    text = (ROOT / "pyproject.toml").read_text()
+    lists = [re.search(rf"^{name} = \[(.*?)\]", text, re.M | re.S)[1] for name in ("dependencies", "course", "train")]
+    floors = dict(re.findall(r'"([\w-]+)>=([\d.]+)"', "".join(lists)))
+    assert len(floors) >= 15
+    assert pins.pop("torch") == newest["torch"]
+    del floors["torch"]
+    assert pins == floors
+
+
 GLOSSARY_ARGUMENTS = {  # arguments of the pipelines' calls and entries of their configurations
     *("control_image", "controlnet_conditioning_scale", "guidance_scale", "mask_image", "negative_prompt"),
     *("noise_level", "num_inference_steps", "scaling_factor"),

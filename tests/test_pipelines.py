@@ -195,6 +195,24 @@ def test_pickled_weights_are_never_loaded(sd_folders, tmp_path):
         load_pipeline("img2img", str(folder))
 
 
+@pytest.mark.parametrize("part", ["text_encoder", "unet"])
+def test_weights_that_are_missing_are_told_of(part, sd_folders, tmp_path):
+    """transformers draws them at random, diffusers leaves them empty; both note it among much that is held back."""
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "incomplete"
+    shutil.copytree(sd_folders["base"], folder)
+    (path,) = (folder / part).glob("*.safetensors")
+    weights = load_file(path)
+    del weights[min(weights)]
+    save_file(weights, path, metadata={"format": "pt"})
+    told = r"Some weights of .*incomplete are not in its files"
+    with pytest.warns(UserWarning, match=told) if part == "text_encoder" else pytest.raises(OSError, match=told):
+        load_pipeline("img2img", str(folder))
+
+
 def test_when_no_mirror_answers_the_message_says_what_to_do(monkeypatch):
     with pytest.raises(OSError, match=r"Stable Diffusion 1\.5 could not be loaded") as caught:
         load_pipeline("img2img", "sd15")
