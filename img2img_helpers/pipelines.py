@@ -349,6 +349,8 @@ def _from_pretrained(cls, model_id: str, dtype: torch.dtype, card: ModelCard, **
                 return cls.from_pretrained(model_id, **options, **variant)
             except Exception as error:  # the hub's clients raise their transport library's own errors
                 failure = error
+                if not isinstance(error, ValueError) and "file named" not in str(error):
+                    break  # it is not the variant that is missing
     raise OSError(f"{type(failure).__name__}: {failure}") from failure
 
 

@@ -1,6 +1,7 @@
 """What goes wrong outside of the course: too little memory, an interruption, a full disk, a second notebook."""
 
 import errno
+import os
 import subprocess
 import sys
 import warnings
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 
 from img2img_helpers import EditPass, Recipe, example_image, plan_steps, strength_explorer, strength_sweep
+from tests import loopback_hub
 
 TOLD_BY_TORCH = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of …\nSee documentation …"
 STRENGTHS = [0.4, 0.6, 0.8, 1.0]
@@ -211,3 +213,62 @@ def test_fifty_runs_are_one_picture(classroom_pipe):
         return classroom_pipe("a lake at sunset", image=image, **call).images[0].tobytes()
 
     assert len({edit() for _ in range(50)}) == 1
+
+
+LOADING = """
+import sys, time
+from img2img_helpers import load_pipeline
+
+for line in sys.stdin:  # one load for each line
+    started = time.monotonic()
+    try:
+        print(type(load_pipeline("img2img", line.strip())).__name__)
+    except OSError as error:
+        print("OSError:", error)
+    print(f"took {time.monotonic() - started:.0f} s", flush=True)
+"""
+
+
+def test_a_hub_that_is_cut_off_silent_or_away_is_one_sentence_and_a_download_is_kept(sd_folders, tmp_path):
+    """The real client, against a hub on this computer."""
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_DOWNLOAD_TIMEOUT": "3"}
+    with loopback_hub.serving(sd_folders["base-fp16"]) as hub:
+        environment |= {"HF_ENDPOINT": hub.address, "HF_HUB_DISABLE_XET": "1"}
+        with subprocess.Popen(
+            [sys.executable, "-c", LOADING],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as loading:
+
+            def load(model: str, mood: str) -> tuple[str, int]:
+                hub.mood = mood
+                loading.stdin.write(model + "\n")
+                loading.stdin.flush()
+                lines = []
+                while not (line := loading.stdout.readline()).startswith("took"):
+                    assert line, "the process has ended"
+                    lines.append(line)
+                return "".join(lines), int(line.split()[1])
+
+            told, seconds = load("course/tiny", "silent")
+            assert told.startswith("OSError: course/tiny could not be loaded")
+            assert "the hub cannot be reached; check the internet connection" in told
+            assert seconds < 20
+            told, _ = load("course/gone", "well")
+            assert "OSError: course/gone could not be loaded" in told
+            assert told.count("\n") == 2, "and that a download began"
+            told, seconds = load("course/tiny", "cut")
+            assert "OSError: course/tiny could not be loaded" in told
+            assert told.count("\n") == 2
+            assert seconds < 60
+            told, _ = load("course/tiny", "well")
+            assert "Downloading course/tiny" in told
+            assert "course/tiny for img2img, float32 on cpu" in told
+            asked = hub.asked
+            told, _ = load("course/tiny", "silent")
+            assert told.endswith("StableDiffusionImg2ImgPipeline\n")
+            assert hub.asked == asked, "what is here already needs no hub"
+            loading.stdin.close()

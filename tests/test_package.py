@@ -1,6 +1,7 @@
 """The package as a whole: quick to import, and every public name is there and documented."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -92,7 +93,9 @@ def test_weights_are_safe_small_and_half_precision():
 
 def make_setup(folder: Path, python: str, *options: str) -> subprocess.CompletedProcess:
     command = ["make", "--no-print-directory", *options, "setup", f"PYTHON={python}"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    # the variables of the make that runs the tests are not for this one
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
 def test_make_mends_a_half_made_environment_and_explains_a_failed_one(tmp_path):
