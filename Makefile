@@ -1,6 +1,6 @@
 # make course     set up once, then open JupyterLab on the course (ARGS=--no-browser on a server)
 # make test       set up once, then run every test
-# make test-oldest  the same on the oldest versions of the libraries, without browser, site and stored pictures
+# make test-oldest  the same on the oldest versions of the libraries, with coverage, without browser, site and stored pictures
 # make sync       write notebooks from their text sources, keeping outputs (newer side wins)
 # make outputs    run every notebook anew and store its outputs
 # make book       build the site

@@ -174,7 +174,9 @@ def _edit(model: str) -> list[Finding]:
     flagged = bool((getattr(made, "nsfw_content_detected", None) or [False])[0])
     dtype = str(pipe.dtype).removeprefix("torch.")
     return [
-        Finding(True, f"A test edit of {size}×{size} pixels took {seconds:.1f} s ({dtype} on {pipe.device.type})"),
+        Finding(
+            True, f"A test edit of {size}×{size} pixels took {seconds:.1f} s ({dtype} on {pipe._execution_device.type})"
+        ),
         judge_color(made.images[0], flagged, lambda: _overflows(pipe, call)),
     ]
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
+import re
 import ssl
 import sys
+import traceback
 import urllib.error
 import urllib.request
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from .models import MODELS, TASKS, ModelCard
 from .vocabulary import warn_about_unknown_words
@@ -26,6 +29,7 @@ DTYPES = ("float32", "float16", "bfloat16")
 GIB = 2**30
 SHARED = ("vae", "text_encoder")  # what the pipelines of one model have in common, whatever their task
 _in_use: WeakValueDictionary[tuple, torch.nn.Module] = WeakValueDictionary()  # theirs, while any of them lives
+_tasks_of: WeakKeyDictionary[torch.nn.Module, set[str]] = WeakKeyDictionary()  # for which they were loaded or taken
 
 
 def load_pipeline(
@@ -33,8 +37,8 @@ def load_pipeline(
 ) -> DiffusionPipeline:
     """Load a plain diffusers pipeline and say in one line what was chosen and why.
 
-    Pipelines of one model share VAE and text encoder, so that a second task takes little more memory. On a GPU
-    with too little of it, the parts wait in main memory and take turns (diffusers' model CPU offload), which the line
+    Pipelines of one model for different tasks share VAE and text encoder, so that a second task takes less memory;
+    ``to`` on one of them moves what it shares. A task that is loaded again is loaded anew. On a GPU with too little memory the parts wait in main memory and take turns (diffusers' model CPU offload), which the line
     says; a part that you then call by hand wants its inputs on ``pipe._execution_device``. The classroom model's pipeline warns, once for each, of words in a prompt that it has never seen.
 
     Args:
@@ -158,22 +162,21 @@ def _load_onto(device: str, card: ModelCard, task: str, dtype: torch.dtype) -> t
     """The pipeline on its device, and what to tell of that beyond the ordinary."""
     import torch
 
-    pipe = _load_first(card, task, dtype, _at_hand(card, task, dtype, device))
-    cuda = device.startswith("cuda")
-    needed = _memory_needed(pipe, card) if cuda else 0
-    try:
-        if cuda and free_memory(device) < needed:
-            raise torch.OutOfMemoryError
-        pipe.to(device)
-    except torch.OutOfMemoryError:
-        del pipe  # its shared parts belong to a pipeline that stays on the GPU
-        pipe = _load_first(card, task, dtype, {})
+    at_hand = _at_hand(card, task, dtype, device)
+    pipe = _load_first(card, task, dtype, at_hand)
+    needed = _memory_needed(pipe, card)
+    if not _move(pipe, device, needed):
+        if at_hand:  # they belong to a pipeline that stays on the GPU
+            del pipe, at_hand
+            gc.collect()
+            pipe = _load_first(card, task, dtype, {})
+        torch.cuda.empty_cache()
         pipe.enable_model_cpu_offload(device=device)
         pipe.vae.enable_slicing()
         pipe.vae.enable_tiling()
         return pipe, (
-            f" It needs {needed / GIB:.1f} GiB, and the GPU has less free: its parts take turns there, which is slower; "
-            f"restart other notebooks' kernels to make room."
+            f" It needs {needed / GIB:.1f} GiB, and the GPU has less free beside what is loaded: its parts take turns "
+            f"there, which is slower; delete pipelines that you no longer need, or restart other notebooks' kernels."
         )
     if _may_share(card, task):
         for name in SHARED:
@@ -181,7 +184,21 @@ def _load_onto(device: str, card: ModelCard, task: str, dtype: torch.dtype) -> t
             # the upscaler's VAE has a scaling factor of its own
             if part is not None and (name != "vae" or task != "upscale"):
                 _in_use[card.ids[task], name] = part
+                _tasks_of.setdefault(part, set()).add(task)
     return pipe, ""
+
+
+def _move(pipe: DiffusionPipeline, device: str, needed: float) -> bool:
+    """Move ``pipe`` to the device; False if a GPU has no room for it and for the ``needed`` bytes."""
+    if device.startswith("cuda") and free_memory(device) < needed:
+        return False
+    try:
+        pipe.to(device)
+    except RuntimeError as error:
+        if device.startswith("cuda") and is_out_of_memory(error):
+            return False
+        raise
+    return True
 
 
 def _may_share(card: ModelCard, task: str) -> bool:
@@ -190,20 +207,27 @@ def _may_share(card: ModelCard, task: str) -> bool:
 
 
 def _at_hand(card: ModelCard, task: str, dtype: torch.dtype, device: str) -> dict:
-    """VAE and text encoder of a pipeline that is in use and as it was loaded, for another one of the same weights."""
+    """VAE and text encoder of a pipeline for another task that is in use, if they are as they were loaded."""
     import torch
 
     if not _may_share(card, task):
         return {}
-    found = {name: part for name in SHARED if (part := _in_use.get((card.ids[task], name))) is not None}
 
     def place(device: torch.device) -> tuple[str, int]:
         return device.type, device.index or 0
 
+    def as_loaded(part: torch.nn.Module) -> bool:
+        changed = hasattr(part, "_hf_hook") or hasattr(part, "peft_config")
+        return not changed and not any(module._forward_hooks for module in part.modules())
+
+    found = {name: part for name in SHARED if (part := _in_use.get((card.ids[task], name))) is not None}
     return {
         name: part
         for name, part in found.items()
-        if part.dtype == dtype and place(part.device) == place(torch.device(device)) and not hasattr(part, "_hf_hook")
+        if task not in _tasks_of.get(part, ())  # who loads a task again wants it new
+        and part.dtype == dtype
+        and place(part.device) == place(torch.device(device))
+        and as_loaded(part)
     }
 
 
@@ -223,27 +247,29 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether ``error`` is what a GPU or a CPU without enough memory for a tensor raises."""
     import torch
 
-    # torch has a class for this on CUDA alone
-    told = str(error).lower()
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and ("out of memory" in told or "can't allocate memory" in told)
-    )
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    # elsewhere than in CUDA's allocator torch has no class for it
+    words = ("out of memory", "alloc_failed", "allocate memory", "not enough memory", "invalid buffer size")
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
 
 
 def out_of_memory_advice(pipe: DiffusionPipeline, width: int, height: int) -> str:
     """One sentence for when ``pipe`` cannot make a picture of this size."""
-    native, device = pipe.unet.config.sample_size * pipe.vae_scale_factor, pipe._execution_device
-    ways = ["pipe.vae.enable_tiling()", "closing other notebooks"]
-    if pipe.unet.dtype.itemsize == 4 and device.type != "cpu":
-        ways.insert(0, "load_pipeline(dtype='float16')")
+    native, device, ways = pipe.unet.config.sample_size * pipe.vae_scale_factor, pipe._execution_device, []
     if width * height > native**2:
-        ways.insert(0, f"a picture of {native}×{native}")
+        ways.append(f"a picture of {native}×{native}")
+    if pipe.unet.dtype.itemsize == 4 and device.type != "cpu":
+        ways.append("load_pipeline(…, dtype='float16')")
+    if not pipe.vae.use_tiling:
+        ways.append("pipe.vae.enable_tiling()")
+    ways.append("closing other notebooks")
     return f"There is not enough memory on {device} for a picture of {width}×{height} pixels; try {', or '.join(ways)}."
 
 
 @contextmanager
 def out_of_memory_told(pipe: DiffusionPipeline, width: int, height: int):
-    """Turn what torch says when it is out of memory into :func:`out_of_memory_advice`, of the same class."""
+    """Turn what torch says when it is out of memory into :func:`out_of_memory_advice`."""
     import torch
 
     try:
@@ -251,6 +277,9 @@ def out_of_memory_told(pipe: DiffusionPipeline, width: int, height: int):
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
+        traceback.clear_frames(
+            error.__traceback__
+        )  # Jupyter keeps the error, and it the tensors that filled the memory
         raise torch.OutOfMemoryError(out_of_memory_advice(pipe, width, height)) from None
 
 
@@ -282,11 +311,14 @@ def _load_first(card: ModelCard, task: str, dtype: torch.dtype, at_hand: dict) -
             parts["controlnet"] = _first_of(card, diffusers.ControlNetModel, card.controlnet_ids, dtype)
         pipe = _first_of(card, cls, card.ids[task], dtype, **parts)
     if missing:
+        named = {one for note in missing for one in re.findall(r"[A-Z]\w+(?= LOAD REPORT| were not)", note)}
         told = (
-            f"Some weights of {card.title} are not in its files, so that its pictures would be wrong; "
-            f"it is incomplete, or made for other versions of diffusers and transformers."
+            f"Some weights of {card.title} ({', '.join(sorted(named))}) are not in its files, so that its pictures would "
+            f"be wrong; it is incomplete, or made for other versions of diffusers and transformers."
         )
-        if any(p.is_meta for part in (pipe.unet, pipe.vae) for p in part.parameters()):
+        if any(
+            p.is_meta for part in pipe.components.values() if hasattr(part, "parameters") for p in part.parameters()
+        ):
             raise OSError(told)
         warnings.warn(told, stacklevel=4)  # drawn at random
     return pipe
@@ -349,7 +381,7 @@ def _from_pretrained(cls, model_id: str, dtype: torch.dtype, card: ModelCard, **
                 return cls.from_pretrained(model_id, **options, **variant)
             except Exception as error:  # the hub's clients raise their transport library's own errors
                 failure = error
-                if not isinstance(error, ValueError) and "file named" not in str(error):
+                if not isinstance(error, ValueError) and not re.search("file named|variant=", str(error)):
                     break  # it is not the variant that is missing
     raise OSError(f"{type(failure).__name__}: {failure}") from failure
 

@@ -183,7 +183,7 @@ def plot_noise_levels(
 
     plans = [plan_steps(pipe, strength, num_inference_steps) if strength else None for strength in strengths]
     generator = torch.Generator().manual_seed(seed)
-    device, dtype = pipe.vae.device, pipe.vae.dtype
+    device, dtype = pipe._execution_device, pipe.vae.dtype
     with torch.no_grad():
         pixels = pipe.image_processor.preprocess(load_image(image)).to(device, dtype)
         latents = pipe.vae.encode(pixels).latent_dist.mode() * pipe.vae.config.scaling_factor

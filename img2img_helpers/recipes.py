@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -349,14 +350,17 @@ def _write(path: Path, writer) -> None:
         writer(part)
         os.replace(part, path)
     except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:  # after an interruption too
         with suppress(OSError):
             part.unlink(missing_ok=True)
-        raise _unwritable(path, error) from error
 
 
 def _unwritable(path: Path, error: OSError) -> OSError:
     reason = error.strerror or type(error).__name__
-    return OSError(f"{path} could not be written ({reason}); choose a folder of your own, on a disk with free space.")
+    full = error.errno == errno.ENOSPC
+    advice = "make room on the disk" if full else "choose a folder that is there and that you may write to"
+    return OSError(f"{path} could not be written ({reason}); {advice}.")
 
 
 def _save_png(path: Path, image: Image.Image, data: dict) -> None:

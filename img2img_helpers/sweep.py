@@ -154,35 +154,32 @@ def _batches(pipe, pixels, edits, skipped, order, negative_prompt, num_inference
                 text: pipe.encode_prompt(text, device, 1, False)[0]
                 for text in dict.fromkeys([*(edit.prompt for edit in edits), negative_prompt])
             }
+        together = type(pipe.scheduler).__name__ in SINGLE_STEP and pipe.unet.config.time_cond_proj_dim is None
+        max_batch = max_batch if together else 1
         while order:
             part, done = order[:max_batch], bar.n
-            try:
-                pictures = _make(pipe, encoded, edits, skipped, part, words, negative_prompt, num_inference_steps, bar)
-            except RuntimeError as error:
-                if len(part) == 1 or not is_out_of_memory(error):
-                    raise
-                max_batch = len(part) // 2
-                bar.update(done - bar.n)
-                bar.write(f"Not enough memory for {len(part)} edits at once: going on with {max_batch}.", sys.stderr)
+            starts = [_Start(pipe, encoded, edits[i].seed) for i in part]
+            if not together:
+                pictures = [_one_call(pipe, edits[part[0]], starts[0], words, negative_prompt, num_inference_steps)]
+                bar.update(num_inference_steps - skipped[part[0]])
             else:
-                yield from zip(part, pictures, strict=True)
-                order = order[len(part) :]
-
-
-def _make(pipe, encoded, edits, skipped, part, words, negative_prompt, num_inference_steps, bar) -> list[Image.Image]:
-    """The pictures of the edits in ``part``, sorted by the steps they skip."""
-    import torch
-
-    starts = [_Start(pipe, encoded, edits[i].seed) for i in part]
-    if type(pipe.scheduler).__name__ in SINGLE_STEP and pipe.unet.config.time_cond_proj_dim is None:
-        with torch.inference_mode():
-            latents = _one_path(pipe, edits, skipped, part, starts, words, negative_prompt, num_inference_steps, bar)
-            return decode(pipe, latents)
-    pictures = []
-    for i, start in zip(part, starts, strict=True):
-        pictures.append(_one_call(pipe, edits[i], start, words, negative_prompt, num_inference_steps))
-        bar.update(num_inference_steps - skipped[i])
-    return pictures
+                try:
+                    with torch.no_grad():
+                        latents = _one_path(
+                            pipe, edits, skipped, part, starts, words, negative_prompt, num_inference_steps, bar
+                        )
+                except (RuntimeError, MemoryError) as error:
+                    if len(part) == 1 or not is_out_of_memory(error):
+                        raise
+                    max_batch = len(part) // 2
+                    bar.update(done - bar.n)
+                    bar.write(
+                        f"Not enough memory for {len(part)} edits at once: going on with {max_batch}.", sys.stderr
+                    )
+                    continue
+                pictures = decode(pipe, latents)
+            yield from zip(part, pictures, strict=True)
+            order = order[len(part) :]
 
 
 class _Start:

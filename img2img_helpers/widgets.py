@@ -279,11 +279,15 @@ class StrengthExplorer(ipywidgets.VBox):
     def _ask(self) -> None:
         """Show what the settings ask for: at once if it has been made, else as soon as it is."""
         key = tuple(widget.value for widget in self.settings)
+        # with model offload a call ends by moving all parts, so that none may run beside it
+        alone = any(hasattr(part, "_hf_hook") for part in self._pipe.components.values())
         with self._lock:
             self._wanted = key  # whatever waited before is dropped, and what runs gives up
-            if key not in self._made and (self._worker is None or not self._worker.is_alive()):
+            if not alone and key not in self._made and (self._worker is None or not self._worker.is_alive()):
                 self._worker = threading.Thread(target=self._work, daemon=True)
                 self._worker.start()
+        if alone:
+            self._work()
         if key in self._made:
             self._show(key)
 

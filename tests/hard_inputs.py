@@ -566,12 +566,12 @@ CASES: dict[str, list[Case]] = {
         Case(
             "a recipe saved into a folder that is not there",
             lambda g: g.recipe.save(g.folder / "gone" / "r.json"),
-            "folder/gone/r.json could not be written (No such file or directory); choose a folder of your own, on a disk with free space.",
+            "folder/gone/r.json could not be written (No such file or directory); choose a folder that is there and that you may write to.",
         ),
         Case(
             "a run into a file in place of a folder",
             lambda g: g.recipe.run(g.pipe, g.small, g.file("file", b"")),
-            "folder/file could not be written (File exists); choose a folder of your own, on a disk with free space.",
+            "folder/file could not be written (File exists); choose a folder that is there and that you may write to.",
         ),
         Case(
             "a recipe saved as text",

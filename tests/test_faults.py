@@ -65,6 +65,20 @@ def test_one_edit_that_does_not_fit_is_one_sentence(tiny_pipe, image, room):
     )
 
 
+def test_schedulers_that_remember_go_one_edit_at_a_time_and_lose_none(tiny_pipe, image, room, monkeypatch):
+    from diffusers import PNDMScheduler
+
+    from img2img_helpers import edit_grid
+
+    monkeypatch.setattr(tiny_pipe, "scheduler", PNDMScheduler.from_config(tiny_pipe.scheduler.config))
+    room(2)
+    made = edit_grid(tiny_pipe, image, "a lake", [0.5, 0.8], num_inference_steps=5)
+    assert next(made)[0].strength == 0.8, "as soon as it is finished"
+    room(1)
+    with pytest.raises(torch.OutOfMemoryError, match="There is not enough memory on cpu for a picture of 24×16 pixels"):
+        next(made)
+
+
 def test_another_error_stays_itself(tiny_pipe, image, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("something else")
@@ -84,6 +98,16 @@ def test_the_explorer_tells_of_too_little_memory_and_goes_on(tiny_pipe, image, r
     explorer.strength.value = 0.75
     _finish(explorer)
     assert explorer.result.size == image.size
+
+
+def test_with_offloaded_parts_the_explorer_runs_no_second_thread(tiny_pipe, image, monkeypatch):
+    monkeypatch.setattr(tiny_pipe.unet, "_hf_hook", object(), raising=False)
+    explorer = strength_explorer(tiny_pipe, image, "a lake", num_inference_steps=4)
+    assert explorer._worker is None
+    first = explorer.result
+    explorer.strength.value = 0.75
+    assert explorer._worker is None
+    assert explorer.result != first
 
 
 def _finish(explorer) -> None:
@@ -142,8 +166,8 @@ def test_a_disk_that_fills_up_in_mid_run_loses_no_picture(tiny_pipe, image, tmp_
     assert [file.name for file in tmp_path.iterdir()] == ["pass-1.png"], "and no half file"
     told = [str(one.message) for one in caught if "could not be written" in str(one.message)]
     assert told == [
-        f"{tmp_path / 'pass-2.png'} could not be written (No space left on device); choose a folder of your own, on a "
-        f"disk with free space. This pass and those after it are not kept there."
+        f"{tmp_path / 'pass-2.png'} could not be written (No space left on device); make room on the disk. "
+        f"This pass and those after it are not kept there."
     ]
 
 
@@ -190,12 +214,14 @@ def two_notebooks(tmp_path_factory) -> tuple[Path, list[Image.Image]]:
     return folder, [Image.open(picture).convert("RGB") for picture in pictures]
 
 
+@pytest.mark.xdist_group("two notebooks")
 def test_two_notebooks_may_run_one_recipe_in_one_folder(two_notebooks):
     folder, _ = two_notebooks
     assert sorted(file.name for file in (folder / "edit").iterdir()) == ["pass-1.png", "pass-2.png"]
     assert Recipe.load(folder / "edit" / "pass-2.png").passes[1].seed == 2
 
 
+@pytest.mark.xdist_group("two notebooks")
 def test_threads_and_processes_change_a_pixel_by_one_at_most(two_notebooks, classroom_pipe):
     _, pictures = two_notebooks
     recipe = Recipe([EditPass("watercolor painting of a lake", 0.6, seed, num_inference_steps=10) for seed in (1, 2)])
@@ -205,7 +231,7 @@ def test_threads_and_processes_change_a_pixel_by_one_at_most(two_notebooks, clas
 
 
 def test_fifty_runs_are_one_picture(classroom_pipe):
-    image = example_image("landscape").resize((128, 128))
+    image = example_image("landscape").resize((64, 64))
 
     def edit() -> bytes:
         generator = torch.Generator().manual_seed(0)

@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import shutil
 import socket
 from pathlib import Path
 
@@ -155,20 +154,23 @@ def test_runs_offline_gives_the_stored_outputs_and_accepts_no_wrong_answer(path)
 
 
 @each_notebook
-def test_runs_on_a_model_like_stable_diffusion_too(path, tiny_pipe, sd_folders, tmp_path, monkeypatch):
+def test_runs_on_a_model_like_stable_diffusion_too(path, tiny_pipe, sd_folders, tmp_path):
     """SD 1.5's format: VAE factor 8, noise prediction, PNDM. Random weights, so what a cell asserts may fail."""
-    if path.stem == "08_upscaling":
-        pytest.skip("the upscaler's VAE shrinks by 4, so this one folder cannot hold it too")
-    folder = tmp_path / "sd"
-    shutil.copytree(sd_folders["controlnet"], folder / "controlnet")
+    base = tmp_path / "base"
     scheduler = PNDMScheduler.from_config(tiny_pipe.scheduler.config, skip_prk_steps=True)
-    StableDiffusionPipeline.from_pipe(tiny_pipe, scheduler=scheduler).save_pretrained(folder)
-    ran = notebook_outputs.execute(nbformat.read(path, 4), model=str(folder))
+    StableDiffusionPipeline.from_pipe(tiny_pipe, scheduler=scheduler).save_pretrained(base)
+    folders = {name: str(folder) for name, folder in (sd_folders | {"base": base}).items()}
+    notebook = nbformat.read(path, 4)
+    notebook.cells[1:1] = [nbformat.v4.new_code_cell(
+        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom img2img_helpers import MODELS\nfrom tests import tiny_models\n"
+        f"MODELS['sd15'] = tiny_models.as_sd15({folders!r})"
+    )]  # fmt: skip
+    ran = notebook_outputs.execute(notebook, model="sd15")
     for cell in ran.cells:
         for output in cell.get("outputs", []):
             assert output.output_type != "error" or output.ename == "AssertionError", cell.source
     printed = "".join(o.get("text", "") for cell in ran.cells for o in cell.get("outputs", []))
-    assert f"{folder} for img2img" in printed, "another model was used"
+    assert "Stable Diffusion 1.5 for img2img" in printed, "another model was used"
 
 
 def test_these_tests_are_cut_off_from_the_network():

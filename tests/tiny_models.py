@@ -1,5 +1,6 @@
 """Write the smallest real Stable-Diffusion-format folders: diffusers' own classes, random weights."""
 
+import dataclasses
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from img2img_helpers.models import CLASSROOM_FOLDER
+from img2img_helpers.models import CLASSROOM_FOLDER, MODELS, TASKS, ModelCard
 
 WIDTH = 8
 
@@ -35,7 +36,8 @@ def unet(in_channels: int = 4, **options) -> UNet2DConditionModel:
     )
 
 
-def parts(in_channels: int = 4, **unet_options) -> dict:
+def parts(in_channels: int = 4, vae_levels: int = 4, **unet_options) -> dict:
+    """A pipeline's parts; with four levels the VAE shrinks by 8, as Stable Diffusion 1.5's, with three by 4."""
     tokenizer = CLIPTokenizer.from_pretrained(CLASSROOM_FOLDER / "tokenizer")
     text_config = CLIPTextConfig(
         vocab_size=len(tokenizer),
@@ -53,9 +55,9 @@ def parts(in_channels: int = 4, **unet_options) -> dict:
         "text_encoder": CLIPTextModel(text_config),
         "unet": unet(in_channels, **unet_options),
         "vae": AutoencoderKL(
-            block_out_channels=(WIDTH,) * 4,  # four levels: the factor 8 of Stable Diffusion 1.5
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
+            block_out_channels=(WIDTH,) * vae_levels,
+            down_block_types=("DownEncoderBlock2D",) * vae_levels,
+            up_block_types=("UpDecoderBlock2D",) * vae_levels,
             norm_num_groups=2,
             latent_channels=4,
             sample_size=64,
@@ -80,8 +82,16 @@ def write_all(folder: Path) -> dict[str, Path]:
     ControlNetModel.from_unet(base.unet, conditioning_channels=3).save_pretrained(folders["controlnet"])
     StableDiffusionInpaintPipeline(**parts(9), **no_checker).save_pretrained(folders["inpaint"])
     upscaler = StableDiffusionUpscalePipeline(
-        **parts(7, num_class_embeds=1000), low_res_scheduler=DDPMScheduler(), max_noise_level=350
+        **parts(7, vae_levels=3, num_class_embeds=1000), low_res_scheduler=DDPMScheduler(), max_noise_level=350
     )
     upscaler.save_pretrained(folders["upscale"])
     base.to(torch.float16).save_pretrained(folders["base-fp16"], variant="fp16")
     return folders
+
+
+def as_sd15(folders: dict[str, Path]) -> ModelCard:
+    """The card of Stable Diffusion 1.5 with these folders in place of the hub; every first id is a dead one."""
+    gone = "img2img-course/this-model-has-moved"
+    homes = {"inpaint": folders["inpaint"], "upscale": folders["upscale"]}
+    ids = {task: (gone, str(homes.get(task, folders["base"]))) for task in TASKS}
+    return dataclasses.replace(MODELS["sd15"], ids=ids, controlnet_ids=(gone, str(folders["controlnet"])))
