@@ -7,10 +7,13 @@ import resource
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
+import psutil
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionImg2ImgPipeline, UNet2DConditionModel
 from PIL import Image
@@ -172,11 +175,20 @@ def compare_sweeps(name: str, plain, ours, image: Image.Image, repeats: int) -> 
 
 def one_sweep(count: int, side: int, max_batch: int | None) -> tuple[float, float]:
     """Seconds and GiB, above what the loaded pipeline takes, of a sweep on a CPU; in a process of its own."""
-    pipe, image = classroom(), landscape(side)
-    strength_sweep(pipe, PROMPT, image, [0.1], num_inference_steps=10)
-    before, started = peak_memory("cpu"), time.perf_counter()
+    pipe, image, process = classroom(), landscape(side), psutil.Process()
+    sizes, finished = [process.memory_info().rss], threading.Event()
+
+    def watch() -> None:  # the system's own peak is that of loading
+        while not finished.wait(0.005):
+            sizes.append(process.memory_info().rss)
+
+    watcher, started = threading.Thread(target=watch), time.perf_counter()
+    watcher.start()
     strength_sweep(pipe, PROMPT, image, [0.5] * count, num_inference_steps=50, max_batch=max_batch)
-    return time.perf_counter() - started, peak_memory("cpu") - before
+    seconds = time.perf_counter() - started
+    finished.set()
+    watcher.join()
+    return seconds, (max(sizes) - sizes[0]) / GIB
 
 
 def measure_growth() -> None:
@@ -239,52 +251,60 @@ def measure_arithmetic(device: str, compiled: bool) -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
     pipe = classroom(device=device)
-    size = pipe.unet.config.sample_size
-    latents = torch.randn(2, 4, size, size, device=device).to(memory_format=torch.channels_last)
-    hidden, pooled = pipe.encode_prompt([PROMPT], device, 1, True)[:2]
-    hidden = torch.cat([pooled, hidden])
     a = torch.randn(2048, 2048, device=device)
 
     def wait() -> None:
         if device != "cpu":
             torch.cuda.synchronize(device)
 
-    def unet():
-        pipe.unet(latents, 500, hidden)
-        wait()
-
-    def matrix_product():
+    def matrix_product() -> None:
         a @ a
         wait()
 
+    def call_of(batch: int) -> Callable[[], None]:
+        size = pipe.unet.config.sample_size
+        latents = torch.randn(batch, 4, size, size, device=device).to(memory_format=torch.channels_last)
+        hidden = pipe.encode_prompt([PROMPT] * batch, device, 1, False)[0]
+
+        def call() -> None:
+            pipe.unet(latents, 500, hidden)
+            wait()
+
+        return call
+
     with torch.no_grad():
-        with FlopCounterMode(display=False) as counter:
-            unet()
-        product, call = in_turns(9, matrix_product, unet)
-        with profile(activities=[ProfilerActivity.CPU]) as profiled:
-            for _ in range(10):
-                unet()
-    peak, reached = 2 * 2048**3 / product / 1e9, counter.get_total_flops() / call / 1e9
-    print(f"\none UNet call (batch of 2): {1000 * call:.1f} ms, {counter.get_total_flops() / 1e9:.2f} GFLOP")
-    print(f"{reached:.0f} GFLOP/s, {reached / peak:.0%} of a 2048² matrix product's {peak:.0f}")
-    if device == "cpu":
-        shares = Counter()
-        for row in profiled.key_averages():
-            shares[next((kind for kind, words in KINDS.items() if any(w in row.key for w in words)), "other")] += (
-                row.self_cpu_time_total
+        for batch, what in ((2, "one edit with guidance"), (20, "ten edits of a sweep")):
+            call = call_of(batch)
+            with FlopCounterMode(display=False) as counter:
+                call()
+            product, seconds = in_turns(9, matrix_product, call)
+            peak, reached = 2 * 2048**3 / product / 1e9, counter.get_total_flops() / seconds / 1e9
+            print(
+                f"\none UNet call for {what}: {1000 * seconds:.1f} ms, {counter.get_total_flops() / 1e9:.2f} GFLOP, "
+                f"{reached:.0f} GFLOP/s, {reached / peak:.0%} of a 2048² matrix product's {peak:.0f}"
             )
-        total = shares.total()
-        print("of a call's time: " + ", ".join(f"{kind} {time / total:.0%}" for kind, time in shares.most_common()))
-    if compiled:
-        with torch.no_grad():
+            if device == "cpu":
+                with profile(activities=[ProfilerActivity.CPU]) as profiled:
+                    call()
+                print(f"of its time: {shares_of(profiled)}")
+        if compiled:
+            call, before = call_of(2), in_turns(9, call_of(2))[0]
             started = time.perf_counter()
             pipe.unet.compile()
-            unet()
+            call()
             cost = time.perf_counter() - started
-            (after,) = in_turns(9, unet)
-        saved = call - after
-        worth = f"worth it after {cost / saved:.0f} calls" if saved > 0 else "never worth it here"
-        print(f"torch.compile: {cost:.0f} s once, then {1000 * after:.1f} ms a call; {worth}")
+            saved = before - in_turns(9, call)[0]
+            worth = f"worth it after {cost / saved:.0f} calls" if saved > 0 else "never worth it here"
+            print(f"torch.compile: {cost:.0f} s once, then {1000 * saved:.1f} ms less a call; {worth}")
+
+
+def shares_of(profiled) -> str:
+    """How the time divides among KINDS of operations, the longest first."""
+    shares = Counter()
+    for row in profiled.key_averages():
+        kind = next((kind for kind, words in KINDS.items() if any(word in row.key for word in words)), "other")
+        shares[kind] += row.self_cpu_time_total
+    return ", ".join(f"{kind} {time / shares.total():.0%}" for kind, time in shares.most_common())
 
 
 def main() -> None:
