@@ -9,7 +9,6 @@ import os
 import re
 import ssl
 import sys
-import traceback
 import urllib.error
 import urllib.request
 import warnings
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from .memory import GIB, free_memory, is_out_of_memory
 from .models import MODELS, TASKS, ModelCard
 from .vocabulary import warn_about_unknown_words
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
 DTYPES = ("float32", "float16", "bfloat16")
-GIB = 2**30
 SHARED = ("vae", "text_encoder")  # what the pipelines of one model have in common, whatever their task
 _in_use: WeakValueDictionary[tuple, torch.nn.Module] = WeakValueDictionary()  # theirs, while any of them lives
 _tasks_of: WeakKeyDictionary[torch.nn.Module, set[str]] = WeakKeyDictionary()  # for which they were loaded or taken
@@ -229,58 +228,6 @@ def _at_hand(card: ModelCard, task: str, dtype: torch.dtype, device: str) -> dic
         and place(part.device) == place(torch.device(device))
         and as_loaded(part)
     }
-
-
-def free_memory(device: str | torch.device) -> int:
-    """Bytes that are free on a CUDA device, with those that PyTorch holds but does not use; elsewhere in main memory."""
-    import torch
-
-    if str(device).startswith("cuda"):
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + unused
-    import psutil
-
-    return psutil.virtual_memory().available
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether ``error`` is what a GPU or a CPU without enough memory for a tensor raises."""
-    import torch
-
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    # elsewhere than in CUDA's allocator torch has no class for it
-    words = ("out of memory", "alloc_failed", "allocate memory", "not enough memory", "invalid buffer size")
-    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
-
-
-def out_of_memory_advice(pipe: DiffusionPipeline, width: int, height: int) -> str:
-    """One sentence for when ``pipe`` cannot make a picture of this size."""
-    native, device, ways = pipe.unet.config.sample_size * pipe.vae_scale_factor, pipe._execution_device, []
-    if width * height > native**2:
-        ways.append(f"a picture of {native}×{native}")
-    if pipe.unet.dtype.itemsize == 4 and device.type != "cpu":
-        ways.append("load_pipeline(…, dtype='float16')")
-    if not pipe.vae.use_tiling:
-        ways.append("pipe.vae.enable_tiling()")
-    ways.append("closing other notebooks")
-    return f"There is not enough memory on {device} for a picture of {width}×{height} pixels; try {', or '.join(ways)}."
-
-
-@contextmanager
-def out_of_memory_told(pipe: DiffusionPipeline, width: int, height: int):
-    """Turn what torch says when it is out of memory into :func:`out_of_memory_advice`."""
-    import torch
-
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        traceback.clear_frames(
-            error.__traceback__
-        )  # Jupyter keeps the error, and it the tensors that filled the memory
-        raise torch.OutOfMemoryError(out_of_memory_advice(pipe, width, height)) from None
 
 
 def _memory_needed(pipe: DiffusionPipeline, card: ModelCard) -> float:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from .images import load_image
-from .pipelines import free_memory, is_out_of_memory, out_of_memory_told
+from .memory import free_memory, is_out_of_memory, out_of_memory_told
 from .strength import plan_steps
 
 if TYPE_CHECKING:

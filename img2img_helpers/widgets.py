@@ -25,7 +25,7 @@ from PIL import Image
 
 from .images import load_for, load_image
 from .measure import structure_similarity
-from .pipelines import is_out_of_memory, out_of_memory_advice
+from .memory import is_out_of_memory, out_of_memory_advice
 from .strength import plan_steps
 
 if TYPE_CHECKING:
