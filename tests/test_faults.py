@@ -257,7 +257,7 @@ for line in sys.stdin:  # one load for each line
 
 def test_a_hub_that_is_cut_off_silent_or_away_is_one_sentence_and_a_download_is_kept(sd_folders, tmp_path):
     """The real client, against a hub on this computer."""
-    environment = {**os.environ, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_DOWNLOAD_TIMEOUT": "3"}
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_DOWNLOAD_TIMEOUT": "1"}
     with loopback_hub.serving(sd_folders["base-fp16"]) as hub:
         environment |= {"HF_ENDPOINT": hub.address, "HF_HUB_DISABLE_XET": "1"}
         with subprocess.Popen(
