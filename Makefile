@@ -9,8 +9,8 @@
 PYTHON ?= python3
 INSTALL_PYTHON := install Python 3.10 or newer, or name it with make PYTHON=...
 ARGS ?=
-VENV ?= .venv
-CONSTRAINTS ?= constraints.txt
+VENV := .venv
+CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 # what a learner's JupyterLab and the tests need; `make test` adds what tests alone need
