@@ -37,8 +37,12 @@ def load_pipeline(
     """Load a plain diffusers pipeline and say in one line what was chosen and why.
 
     Pipelines of one model for different tasks share VAE and text encoder, so that a second task takes less memory;
-    ``to`` on one of them moves what it shares. A task that is loaded again is loaded anew. On a GPU with too little memory the parts wait in main memory and take turns (diffusers' model CPU offload), which the line
-    says; a part that you then call by hand wants its inputs on ``pipe._execution_device``. The classroom model's pipeline warns, once for each, of words in a prompt that it has never seen.
+    ``to`` on one of them moves what it shares. A task that is loaded again is loaded anew.
+
+    On a GPU with too little memory the parts wait in main memory and take turns (diffusers' model CPU offload), which
+    the line says; a part that you then call by hand wants its inputs on ``pipe._execution_device``.
+
+    The classroom model's pipeline warns, once for each, of words in a prompt that it has never seen.
 
     Args:
         task: ``img2img``, ``text2img``, ``inpaint``, ``upscale`` or ``controlnet``.
