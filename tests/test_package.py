@@ -48,6 +48,7 @@ def test_nothing_imports_upwards():
         "models",
         "prefetch",
         "vocabulary",
+        "memory",
         "pipelines",
         "images",
         "tiles",
