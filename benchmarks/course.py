@@ -220,11 +220,11 @@ def measure_start(repeats: int) -> None:
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
     alone, whole = in_turns(repeats, lambda: run(libraries), lambda: run(ours))
-    again, _ = in_turns(repeats, classroom, lambda: None)
+    (again,) = in_turns(repeats, classroom)
     print(
         f"\nfrom a new Python to a loaded pipeline: {whole:.1f} s (bar 2.5); the libraries' imports alone: {alone:.1f} s"
     )
-    print(f"a second pipeline: {again:.2f} s")
+    print(f"the same pipeline once more in that Python: {again:.2f} s")
 
 
 def measure_slider(device: str) -> None:
