@@ -1,14 +1,19 @@
 """`load_pipeline` on real SD-format folders: the code that loads hub models, without a hub."""
 
+import gc
+import logging
+import shutil
 import subprocess
 import sys
 import time
+import weakref
 
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
-from img2img_helpers import MODELS, describe_models, load_pipeline, models, pipelines
+from img2img_helpers import MODELS, describe_models, load_pipeline, models, pipelines, strength_sweep
 from tests import tiny_models
 
 PICTURE, SIDE = "a picture", "its side"  # what `run` fills in
@@ -55,8 +60,6 @@ def test_every_task_loads_from_the_second_mirror_and_runs(task, tiny_sd15, capsy
 @pytest.fixture
 def one_for_all(sd_folders, tmp_path):
     """A folder in which all tasks share text encoder and VAE, as the classroom model's do."""
-    import shutil
-
     folder = tmp_path / "all"
     shutil.copytree(sd_folders["base"], folder)
     for task in ("inpaint", "upscale"):
@@ -153,9 +156,6 @@ def test_the_classroom_tasks_share_too_but_for_the_upscalers_scaling_factor():
 
 
 def test_what_is_shared_goes_with_the_last_pipeline(tiny_sd15):
-    import gc
-    import weakref
-
     pipes = [load_pipeline(task, "sd15") for task in ("img2img", "text2img")]
     vae = weakref.ref(pipes[0].vae)
     pipes.pop()
@@ -201,8 +201,6 @@ def test_fp16_files_are_used_where_there_are_any_and_widened_on_a_cpu(sd_folders
 
 
 def test_pickled_weights_are_never_loaded(sd_folders, tmp_path):
-    import shutil
-
     folder = tmp_path / "pickled"
     shutil.copytree(sd_folders["base"], folder)
     weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
@@ -215,10 +213,6 @@ def test_pickled_weights_are_never_loaded(sd_folders, tmp_path):
 @pytest.mark.parametrize("part", ["text_encoder", "unet"])
 def test_weights_that_are_missing_are_told_of(part, sd_folders, tmp_path):
     """transformers draws them at random, diffusers leaves them empty; both note it among much that is held back."""
-    import shutil
-
-    from safetensors.torch import load_file, save_file
-
     folder = tmp_path / "incomplete"
     shutil.copytree(sd_folders["base"], folder)
     (path,) = (folder / part).glob("*.safetensors")
@@ -232,10 +226,6 @@ def test_weights_that_are_missing_are_told_of(part, sd_folders, tmp_path):
 
 def test_what_a_prompt_has_beyond_77_tokens_is_told(classroom_pipe):
     """By diffusers, whose notes `load_pipeline` holds back while it loads, and no longer."""
-    import logging
-
-    from img2img_helpers import strength_sweep
-
     told = []
     handler = logging.Handler()
     handler.emit = lambda record: told.append(record.getMessage())
