@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from PIL import Image
 
-from .loop import FOLDER
-from .painter import paint
-from .scenes import Scene
+from .training.loop import FOLDER
+from .world.painter import paint
+from .world.scenes import Scene
 
 EXAMPLES = {  # name: scene, and the masks that make up its main object
     "car": (Scene("car", color="red", place="city street", layout=9003), ("car",)),

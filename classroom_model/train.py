@@ -44,12 +44,12 @@ def main() -> None:
     args = parser.parse_args()
 
     if args.stage == "paint":
-        from .data import paint_training_set
-        from .loop import BUILD
+        from .training.data import paint_training_set
+        from .training.loop import BUILD
 
         paint_training_set(BUILD, args.count, args.workers)
         return
-    stage = import_module(f".{args.stage}", __package__)
+    stage = import_module(f".training.{args.stage}", __package__)
     options = {"compiled": args.compile} if "compile" in args else {}
     getattr(stage, f"train_{args.stage}")(args.steps, args.batch, args.lr, args.device, **options)
 

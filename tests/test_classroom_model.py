@@ -12,8 +12,11 @@ from PIL import Image
 from safetensors import safe_open
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from classroom_model import data, diffusion, loop, measures, painter, scenes, styles, text, vae
+from classroom_model.evaluation import measures
 from classroom_model.examples import EXAMPLES
+from classroom_model.training import data, diffusion, loop, text, vae
+from classroom_model.world import painter, scenes, styles
+from classroom_model.world.captions import caption, edit_caption
 from img2img_helpers import known_words
 from img2img_helpers.models import CLASSROOM_FOLDER
 
@@ -61,21 +64,21 @@ def test_every_style_and_time_is_another_picture(style, subject):
 def test_captions_name_what_they_should():
     rng = np.random.default_rng(0)
     scene = scenes.Scene("car", style="pencil", time="night", color="blue", place="beach road")
-    captions = [scenes.caption(scene, rng) for _ in range(400)]
+    captions = [caption(scene, rng) for _ in range(400)]
     assert len(set(captions)) > 40
     assert all(c == c.lower() for c in captions)
     assert np.mean(["pencil" in c for c in captions]) > 0.9
     assert np.mean(["blue car" in c for c in captions]) > 0.6
     assert not any("red" in c.replace("hatching", "").split() for c in captions)
     flawed = dataclasses.replace(scene, flaws=("blurry", "monochrome"))
-    captions = [scenes.caption(flawed, rng) for _ in range(400)]
+    captions = [caption(flawed, rng) for _ in range(400)]
     assert all("blurry" in c and "monochrome" in c for c in captions)
     assert 0.05 < np.mean([c.startswith("blue, ") for c in captions]) < 0.3, "as in a negative prompt"
     crowned = scenes.Scene("portrait", person="man", color="green", crown=True, palette="blue and orange", fine=True)
-    captions = [scenes.caption(crowned, rng) for _ in range(400)]
+    captions = [caption(crowned, rng) for _ in range(400)]
     for words in ("golden crown", "green coat", "a man", "vibrant blues and warm oranges", "masterpiece"):
         assert 0.2 < np.mean([words in c for c in captions]) < 1
-    assert not any("crown" in scenes.caption(dataclasses.replace(crowned, crown=False), rng) for _ in range(100))
+    assert not any("crown" in caption(dataclasses.replace(crowned, crown=False), rng) for _ in range(100))
 
 
 @pytest.mark.parametrize("style", scenes.STYLES)
@@ -190,9 +193,9 @@ def test_an_edit_changes_what_its_caption_names():
         named = {"color": scene.color, "crown": "crown", "style": scene.style.replace("impressionist", "")}.get(
             name, ""
         )
-        edit = scenes.edit_caption(scene, name, rng)
+        edit = edit_caption(scene, name, rng)
         assert named in edit
-        briefly += len(edit.split()) < len(scenes.caption(scene, rng).split())
+        briefly += len(edit.split()) < len(caption(scene, rng).split())
         changes.add(name)
     assert changes == {"style", "time", "color", "crown", "flaws", "fine"}
     assert 60 < briefly < 240
@@ -239,7 +242,7 @@ def test_tokenizer_knows_the_courses_words_whole(classroom_pipe):
 def test_the_vocabulary_is_that_of_the_captions():
     assert text.caption_words(["a red car, cross-hatching", "a car"]) == ["a", "car", "cross", "hatching", "red"]
     rng = np.random.default_rng(1)
-    words = text.caption_words([scenes.caption(data.scene_at(i), rng) for i in range(3000)])
+    words = text.caption_words([caption(data.scene_at(i), rng) for i in range(3000)])
     assert set(words) <= set(known_words())
     assert len(known_words()) < 1.2 * len(words)
 
@@ -249,7 +252,7 @@ def test_a_reader_learns_what_captions_say():
     tokenizer = CLIPTokenizer.from_pretrained(CLASSROOM_FOLDER / "tokenizer")
     reader = text.Reader(text.new_text_encoder(tokenizer))
     some = [data.scene_at(i) for i in range(16)]
-    tokens = text.tokenize(tokenizer, [scenes.caption(s, np.random.default_rng(i)) for i, s in enumerate(some)])
+    tokens = text.tokenize(tokenizer, [caption(s, np.random.default_rng(i)) for i, s in enumerate(some)])
     optimizer = torch.optim.AdamW(reader.parameters(), 2e-3)
     losses = []
     for _ in range(30):

@@ -7,7 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from classroom_model import bench, classifier, data, evaluate, measures, painter, scenes, text
+from classroom_model.evaluation import base_model, bench, judge, measures
+from classroom_model.training import data, text
+from classroom_model.world import captions, painter, scenes
 from img2img_helpers import known_words
 
 
@@ -18,7 +20,7 @@ def test_a_full_caption_names_every_attribute():
     for scene in measures.even_scenes(120):
         told = measures.full_caption(scene)
         assert {"van gogh": "van gogh", "pencil": "pencil"}.get(scene.style, "") in told
-        assert told.endswith(scenes.TIME_PHRASES[scene.time][0])
+        assert told.endswith(captions.TIME_PHRASES[scene.time][0])
         assert ("golden crown" in told) == (scene.subject == "portrait" and scene.crown)
         assert (scene.color in told.split()) == (scene.subject in ("car", "portrait", "watch") or "house" in told)
         if scene.subject == "landscape":
@@ -27,7 +29,7 @@ def test_a_full_caption_names_every_attribute():
 
 
 def test_the_model_has_seen_every_word_that_the_lessons_type():
-    texts = [*evaluate.LESSON_PROMPTS, *evaluate.LESSON_PROMPTS.values(), *evaluate.SHORT_PROMPTS]
+    texts = [*base_model.LESSON_PROMPTS, *base_model.LESSON_PROMPTS.values(), *base_model.SHORT_PROMPTS]
     assert set(text.caption_words([t.lower() for t in texts])) <= set(known_words())
 
 
@@ -37,7 +39,7 @@ def test_the_scenes_measured_are_clean_and_even():
         counts = [sum(getattr(s, name) == value for s in made) for value in values]
         assert max(counts) <= 1.4 * min(counts), name
     assert not any(s.flaws or s.palette or s.fine for s in made)
-    told = [s for s in (*made, *measures.car_scenes(40)) if s.subject == "car" and classifier.shows(s, "color")]
+    told = [s for s in (*made, *measures.car_scenes(40)) if s.subject == "car" and judge.shows(s, "color")]
     assert len(told) >= 64
     reds = measures.red_cars(40)
     assert {(s.color, s.style) for s in reds} == {("red", "photo")}
@@ -65,7 +67,7 @@ def test_only_what_lies_outside_the_mask_counts():
     assert measures.outside_similarity(picture.image, outside, mask) < 0.5
 
 
-@pytest.mark.parametrize("style", evaluate.TRANSFERS)
+@pytest.mark.parametrize("style", base_model.TRANSFERS)
 def test_a_picture_drawn_in_another_style_is_nearest_to_its_own(style):
     inputs = measures.photos(15, 24_000)
     redrawn = [dataclasses.replace(scene, style=style) for scene in inputs]
@@ -92,45 +94,45 @@ def test_attributes_that_cannot_be_seen_do_not_count():
         (scenes.Scene("portrait"), set()),
     ):
         unseen |= set() if scene.subject == "landscape" else {"foreground"}
-        assert {name for name in classifier.VALUES if not classifier.shows(scene, name)} == unseen
+        assert {name for name in judge.VALUES if not judge.shows(scene, name)} == unseen
 
 
 def test_the_loss_ignores_them_too():
     shown = [scenes.Scene("portrait", color="green"), scenes.Scene("portrait", color="green", style="pencil")]
-    wanted = classifier.labels(shown)
-    logits = {name: torch.randn(2, len(values)) for name, values in classifier.VALUES.items()}
-    before = classifier.masked_loss(logits, wanted)
+    wanted = judge.labels(shown)
+    logits = {name: torch.randn(2, len(values)) for name, values in judge.VALUES.items()}
+    before = judge.masked_loss(logits, wanted)
     logits["color"][1] += torch.arange(8.0)
-    assert classifier.masked_loss(logits, wanted) == before
+    assert judge.masked_loss(logits, wanted) == before
     logits["color"][0, 0] += 5
-    assert classifier.masked_loss(logits, wanted) > before
-    nothing = {name: torch.full((2,), classifier.UNSEEN) for name in classifier.VALUES}
-    assert classifier.masked_loss(logits, nothing) == 0
+    assert judge.masked_loss(logits, wanted) > before
+    nothing = {name: torch.full((2,), judge.UNSEEN) for name in judge.VALUES}
+    assert judge.masked_loss(logits, nothing) == 0
 
 
 def test_training_the_classifier_lowers_its_loss(tmp_path):
     shown = [data.scene_at(i) for i in range(48)]
-    images, wanted = measures.painted(shown), classifier.labels(shown)
+    images, wanted = measures.painted(shown), judge.labels(shown)
 
     def loss(model):
         with torch.no_grad():
-            return classifier.masked_loss(model(classifier.to_tensor(images)), wanted).item()
+            return judge.masked_loss(model(judge.to_tensor(images)), wanted).item()
 
     torch.manual_seed(0)
-    untrained = loss(classifier.Classifier().eval())
-    trained = classifier.train_classifier(20, images, shown, batch=32)
+    untrained = loss(judge.Classifier().eval())
+    trained = judge.train_classifier(20, images, shown, batch=32)
     assert loss(trained) < 0.9 * untrained
-    classifier.save_classifier(trained, tmp_path / "classifier.safetensors")
-    kept = classifier.load_classifier(tmp_path / "classifier.safetensors")
+    judge.save_classifier(trained, tmp_path / "classifier.safetensors")
+    kept = judge.load_classifier(tmp_path / "classifier.safetensors")
     assert loss(kept) == pytest.approx(loss(trained))
-    seen = classifier.recognise(kept, images)
-    assert all(len(values) == 48 and set(values) <= set(classifier.VALUES[name]) for name, values in seen.items())
+    seen = judge.recognise(kept, images)
+    assert all(len(values) == 48 and set(values) <= set(judge.VALUES[name]) for name, values in seen.items())
 
 
 def test_augmented_pictures_keep_their_size_and_nearly_their_look():
-    pixels = classifier.to_tensor(measures.painted(measures.photos(4, 0)))
+    pixels = judge.to_tensor(measures.painted(measures.photos(4, 0)))
     for seed in range(4):
-        changed = classifier.augment(pixels, np.random.default_rng(seed))
+        changed = judge.augment(pixels, np.random.default_rng(seed))
         assert changed.shape == pixels.shape
         assert (changed.mean((2, 3)) - pixels.mean((2, 3))).abs().max() < 0.5
 

@@ -71,6 +71,21 @@ def test_nothing_imports_upwards():
                 assert not any(name.startswith("classroom_model") for name in names), path.name
 
 
+def test_the_rooms_of_the_classroom_model_import_one_way():
+    """The world knows nothing of training, training nothing of evaluation, and no room of the commands."""
+    folder = ROOT / "classroom_model"
+    order = ["world", "training", "evaluation"]
+    for path in (path for room in order for path in (folder / room).glob("*.py")):
+        allowed = order[: order.index(path.parent.name) + 1]
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level == 2:
+                rooms = [node.module.split(".")[0]] if node.module else [a.name for a in node.names]
+                assert set(rooms) <= set(allowed), f"{path.name} imports {rooms}"
+            if isinstance(node, ast.Import) or (isinstance(node, ast.ImportFrom) and not node.level):
+                names = [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+                assert not any(name.startswith("classroom_model") for name in names), f"{path.name} is not relative"
+
+
 def test_model_folder_tells_nothing_of_the_machine_it_was_made_on():
     for path in (ROOT / "img2img_helpers" / "classroom").rglob("*.json"):
         assert not re.search(r"/(tmp|root|home|work|Users)/|_name_or_path", path.read_text()), path
@@ -170,6 +185,6 @@ def test_nothing_runs_what_came_from_elsewhere():
     bad = re.compile(r"\bpickle\b|torch\.load\(|trust_remote_code|(?<![.\w])(eval|exec)\(|0\.0\.0\.0|allow_pickle=True")
     for path in (*(ROOT / "img2img_helpers").glob("*.py"), *(ROOT / "notebooks" / "source").glob("*.md")):
         assert not bad.search(path.read_text("utf-8")), path.name
-    for path in (ROOT / "classroom_model").glob("*.py"):
+    for path in (ROOT / "classroom_model").rglob("*.py"):
         for line in path.read_text("utf-8").splitlines():
             assert not bad.search(line) or "weights_only=True" in line, f"{path.name}: {line}"

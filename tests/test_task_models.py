@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from classroom_model import base, control, data, diffusion, inpaint, loop, painter, scenes, upscale
+from classroom_model.training import base, control, data, diffusion, inpaint, loop, upscale
+from classroom_model.world import painter, scenes
 from img2img_helpers.models import CLASSROOM_FOLDER
 
 

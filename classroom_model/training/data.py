@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from .painter import paint
-from .scenes import COLORS, STYLES, TIMES, Scene, sample_scene
+from ..world.painter import paint
+from ..world.scenes import COLORS, STYLES, TIMES, Scene, sample_scene
 
 SHARD = 1000
 SPLITS = {"train": 0, "held-out": 1}

@@ -14,12 +14,13 @@ from diffusers import StableDiffusionInpaintPipeline, UNet2DConditionModel
 from PIL import Image
 from tqdm.auto import tqdm
 
+from ..world.captions import caption, edit_caption
+from ..world.painter import paint
+from ..world.scenes import SIZE, Scene
 from .base import load_base, load_part, ready_to_train, save_part
 from .data import chances, load_edited, load_training_images, load_training_scenes
 from .diffusion import CAPTION_DROPOUT, draw_noise, encode_images, trace_amounts, velocity_loss
 from .loop import BUILD, train
-from .painter import paint
-from .scenes import SIZE, Scene, caption, edit_caption
 
 PICTURES = 12_000  # of the training set, each with two masks
 FOLDER = "unet_inpaint"

@@ -11,10 +11,10 @@ from diffusers import AutoencoderKL
 from PIL import Image
 from torch import nn
 
+from ..world.painter import paint
+from ..world.scenes import SIZE
 from .data import load_training_images, scene_at
 from .loop import BUILD, WEIGHTS, pick_device, publish, train
-from .painter import paint
-from .scenes import SIZE
 
 CROP = 64
 # SD 1.5's number: latents leave the encoder with standard deviation 1 / 0.18215, so code that

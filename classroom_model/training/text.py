@@ -13,9 +13,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPTokenizerFast
 
-from .data import scene_at
-from .loop import WEIGHTS, pick_device, publish, train
-from .scenes import (
+from ..world.captions import caption
+from ..world.scenes import (
     BACKDROPS,
     COLORS,
     FLAWS,
@@ -28,8 +27,9 @@ from .scenes import (
     TIMES,
     WATERS,
     Scene,
-    caption,
 )
+from .data import scene_at
+from .loop import WEIGHTS, pick_device, publish, train
 
 TEXT_WIDTH = 160
 # Whole tokens for words that captions may come to use; some do by now.

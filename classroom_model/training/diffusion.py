@@ -14,10 +14,11 @@ from PIL import Image
 from tqdm.auto import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from ..world.captions import caption, edit_caption
+from ..world.painter import paint
+from ..world.scenes import SIZE, SUBJECTS, Scene
 from .data import kept, load_edited, load_training_images, load_training_scenes
 from .loop import BUILD, WEIGHTS, pick_device, publish, train
-from .painter import paint
-from .scenes import SIZE, SUBJECTS, Scene, caption, edit_caption
 from .text import TEXT_WIDTH, name_as_stable_diffusion_does, tokenize
 from .vae import in_parts, to_tensor
 

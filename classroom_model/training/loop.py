@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from tqdm.auto import tqdm
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent.parent  # classroom_model
 BUILD = FOLDER / "build"  # painted pictures, latents, checkpoints, logs: never committed
 WEIGHTS = FOLDER.parent / "img2img_helpers" / "classroom"  # the committed SD-format folder
 

@@ -1,4 +1,4 @@
-"""Draw a :class:`~classroom_model.scenes.Scene` as a picture, with exact masks."""
+"""Draw a :class:`~classroom_model.world.scenes.Scene` as a picture, with exact masks."""
 
 from __future__ import annotations
 

@@ -16,10 +16,10 @@ from PIL import Image
 
 from img2img_helpers import load_pipeline
 
-from .classifier import load_classifier, shows
-from .loop import WEIGHTS
-from .scenes import SUBJECTS, Scene
-from .vae import to_tensor
+from ..training.loop import WEIGHTS
+from ..training.vae import to_tensor
+from ..world.scenes import SUBJECTS, Scene
+from .judge import load_classifier, shows
 
 LESSON = {"num_inference_steps": 30, "guidance_scale": 7.5}
 BATCH = 8

@@ -14,14 +14,15 @@ from PIL import Image
 
 from img2img_helpers import load_pipeline, structure_similarity, upscale_tiles
 
+from ..training.control import as_control, edges
+from ..training.inpaint import spread, thing_mask
+from ..training.upscale import coarse
+from ..world.captions import STYLE_PHRASES, TIME_PHRASES
+from ..world.painter import paint
+from ..world.scenes import SIZE, Scene
 from .bench import BATCH, LESSON, Bench, Row, share
-from .classifier import recognise
-from .control import as_control, edges
-from .inpaint import spread, thing_mask
+from .judge import recognise
 from .measures import clean, painted, photos, sharpness, short_name
-from .painter import paint
-from .scenes import SIZE, STYLE_PHRASES, TIME_PHRASES, Scene
-from .upscale import coarse
 
 UPSCALE = {"prompt": "high quality, detailed, sharp", "num_inference_steps": 20, "guidance_scale": 1.5}
 CONTROL = LESSON | {"strength": 0.9, "controlnet_conditioning_scale": 1.5}
@@ -241,3 +242,6 @@ def upscale_rows(bench: Bench) -> list[Row]:
         for i in range(4)
     ]
     return rows
+
+
+TASK_SECTIONS = {"unet_inpaint": inpaint_rows, "controlnet": control_rows, "unet_upscale": upscale_rows}

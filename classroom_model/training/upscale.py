@@ -13,12 +13,13 @@ from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionUpscalePipeli
 from PIL import Image
 from tqdm.auto import tqdm
 
+from ..world.captions import FINE_PHRASES, caption
+from ..world.painter import paint
+from ..world.scenes import SIZE
 from .base import load_base, load_part, ready_to_train, save_part
 from .data import chances, kept, load_training_images, load_training_scenes, scene_at
 from .diffusion import CAPTION_DROPOUT, LATENT_SIZE, encode_images, sample_timesteps, velocity_loss
 from .loop import BUILD, WEIGHTS, train
-from .painter import paint
-from .scenes import FINE_PHRASES, SIZE, caption
 from .text import TEXT_WIDTH
 
 FOLDER = "unet_upscale"

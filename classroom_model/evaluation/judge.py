@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from .data import load_training_images, load_training_scenes, scene_at
-from .loop import BUILD
-from .painter import paint
-from .scenes import COLORS, FOREGROUNDS, STYLES, SUBJECTS, TIMES, Scene
-from .vae import to_tensor
+from ..training.data import load_training_images, load_training_scenes, scene_at
+from ..training.loop import BUILD
+from ..training.vae import to_tensor
+from ..world.painter import paint
+from ..world.scenes import COLORS, FOREGROUNDS, STYLES, SUBJECTS, TIMES, Scene
 
 FILE = BUILD / "classifier.safetensors"
 VALUES = {

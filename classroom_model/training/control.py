@@ -15,12 +15,12 @@ from skimage.color import rgb2gray
 from skimage.feature import canny
 from tqdm.auto import tqdm
 
+from ..world.painter import paint
+from ..world.scenes import Scene
 from .base import load_base, load_part, ready_to_train, save_part
 from .data import chances, kept, load_edited, load_training_images, load_training_scenes, scene_at
 from .diffusion import draw_noise, encode_images, trace_amounts, trace_edits, velocity_loss
 from .loop import BUILD, train
-from .painter import paint
-from .scenes import Scene
 
 FOLDER = "controlnet"
 # Pixels that the picture is blurred by before its edges are sought; the lesson uses the same. With 1 the edges of a

@@ -10,20 +10,10 @@ import numpy as np
 
 from img2img_helpers import structure_similarity
 
-from .data import scene_at
-from .painter import paint
-from .scenes import (
-    COLORS,
-    FINE_PHRASES,
-    PALETTE_PHRASES,
-    PLACES,
-    STYLE_PHRASES,
-    STYLES,
-    SUBJECTS,
-    TIME_PHRASES,
-    TIMES,
-    Scene,
-)
+from ..training.data import scene_at
+from ..world.captions import FINE_PHRASES, PALETTE_PHRASES, STYLE_PHRASES, TIME_PHRASES
+from ..world.painter import paint
+from ..world.scenes import COLORS, PLACES, STYLES, SUBJECTS, TIMES, Scene
 
 PAINTED = ("photo", "impressionist", "van gogh", "watercolor")  # the styles in which paint keeps its colour
 

@@ -1,0 +1,1 @@
+"""How well they do: the judge, the measures, and the rows of the card's table."""

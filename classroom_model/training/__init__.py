@@ -1,0 +1,1 @@
+"""How the networks are taught to draw it: the training set, the loop, and a module for each stage."""

@@ -1,0 +1,1 @@
+"""What the pictures show: scenes, the captions that name them, and the painter that draws them."""
