@@ -1,11 +1,11 @@
 """Measure the classroom model on scenes that it was not trained on, and show what it draws.
 
-    python -m classroom_model.evaluate           about 8 minutes on two cores, and 3 more the first time
+    python -m classroom_model.evaluate           about half an hour on two cores, and 5 minutes more the first time
     python -m classroom_model.evaluate --quick   a tenth of the pictures; leaves README.md alone
 
-Writes the table in ``classroom_model/README.md`` and two sheets in ``classroom_model/pictures/``; with
-``--quick`` all three go to ``classroom_model/build/quick/``, with ``--weights FOLDER`` to ``build/other/``. Everything is drawn by the pipelines that
-``load_pipeline`` gives a learner, with the lessons' settings; ``evaluation/judge.py`` is the judge.
+Writes the table in ``README.md`` beside the weights and the sheets in ``pictures/`` there; with ``--quick`` all go to
+``classroom_model/build/quick/``. Everything is drawn by the pipelines that ``load_pipeline`` gives a learner, with the lessons'
+settings; ``evaluation/judge.py`` is the judge, which knows the painter's world as it is now.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import argparse
 from pathlib import Path
 
 from .evaluation.base_model import (
-    car_rows,
     cost_rows,
+    fidelity_rows,
+    frechet_rows,
     judge_rows,
+    paraphrase_rows,
     prompt_sheet,
     strength_rows,
     text_rows,
@@ -26,20 +28,20 @@ from .evaluation.base_model import (
 )
 from .evaluation.bench import Bench, merged, save_sheet, table, write_table
 from .evaluation.tasks import TASK_SECTIONS
-from .training.loop import BUILD, FOLDER, WEIGHTS
+from .training.loop import BUILD, WEIGHTS
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m classroom_model.evaluate", description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the pictures; leaves README.md alone")
     parser.add_argument("--tasks", action="store_true", help="only inpainting, control, upscaling; keeps other rows")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="an SD-format folder; default: the package's")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="an SD-format folder; default: second/")
     args = parser.parse_args()
     bench, rows = Bench(args.weights, args.quick), []
-    home = BUILD / "quick" if args.quick else FOLDER if bench.is_ours else BUILD / "other"
+    home = BUILD / "quick" if args.quick else args.weights
     (home / "pictures").mkdir(parents=True, exist_ok=True)
-    base = [judge_rows, vae_rows, text_rows, strength_rows, car_rows, transfer_rows, wording_rows, cost_rows]
-    sections = [] if args.tasks else base
+    drawn = [text_rows, paraphrase_rows, strength_rows, fidelity_rows, transfer_rows, wording_rows, frechet_rows]
+    sections = [] if args.tasks else [judge_rows, vae_rows, *drawn, cost_rows]
     for folder, section in TASK_SECTIONS.items():
         if (args.weights / folder).is_dir():
             sections.append(section)

@@ -1,6 +1,7 @@
 """The measures of the classroom model, on pictures of which the painter knows the answer."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from PIL import Image
 
 from classroom_model.evaluation import base_model, bench, judge, measures
-from classroom_model.training import data, text
+from classroom_model.training import data, loop, text
 from classroom_model.world import captions, painter, scenes
 from img2img_helpers import known_words
 
@@ -29,8 +30,35 @@ def test_a_full_caption_names_every_attribute():
 
 
 def test_the_model_has_seen_every_word_that_the_lessons_type():
+    """And those of the paraphrases, which differ from its captions in nothing but how the words are put together."""
     texts = [*base_model.LESSON_PROMPTS, *base_model.LESSON_PROMPTS.values(), *base_model.SHORT_PROMPTS]
-    assert set(text.caption_words([t.lower() for t in texts])) <= set(known_words())
+    words = set(text.caption_words([t.lower() for t in texts]))
+    assert words <= set(known_words())
+    second = set(json.loads((loop.WEIGHTS / "vocabulary.json").read_text()))
+    assert words | set(text.caption_words(list(base_model.PARAPHRASES))) <= second
+
+
+def test_paraphrases_are_no_captions():
+    told = {captions.caption(data.scene_at(i), np.random.default_rng(i)) for i in range(10_000)}
+    assert not told & set(base_model.PARAPHRASES)
+    for wanted in base_model.PARAPHRASES.values():
+        assert all(value in judge.VALUES[name] for name, value in wanted.items())
+
+
+def test_halfway_lies_between_the_two_strengths():
+    assert measures.halfway((0.3, 0.5, 0.7), (0.0, 0.25, 0.75)) == pytest.approx(0.6)
+    assert measures.halfway((0.4, 0.6), (1.0, 1.0)) == pytest.approx(0.2)
+    assert measures.halfway((0.4, 0.6), (0.1, 0.4)) == 1
+
+
+def test_frechet_distance_is_least_for_pictures_of_the_same_kind():
+    torch.manual_seed(0)
+    classifier = judge.Classifier().eval()
+    cars, more = (measures.painted(measures.car_scenes(24)[i::2]) for i in (0, 1))
+    others = measures.painted([measures.clean(i, subject="watch", style="pencil") for i in range(12)])
+    assert judge.frechet_distance(classifier, cars, cars) == pytest.approx(0, abs=1e-3)
+    near, far = (judge.frechet_distance(classifier, cars, pictures) for pictures in (more, others))
+    assert 0 < near < 0.5 * far
 
 
 def test_the_scenes_measured_are_clean_and_even():
@@ -137,12 +165,37 @@ def test_augmented_pictures_keep_their_size_and_nearly_their_look():
         assert (changed.mean((2, 3)) - pixels.mean((2, 3))).abs().max() < 0.5
 
 
+@pytest.fixture(scope="module")
+def small_bench():
+    """The second foundation's pipelines at ten steps, two pictures a row, and a judge that knows nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        torch.manual_seed(0)
+        patch.setattr(bench, "load_classifier", lambda: judge.Classifier().eval())
+        patch.setattr(bench, "LESSON", {"num_inference_steps": 10, "guidance_scale": 7.5})
+        patch.setattr(bench.Bench, "few", lambda self, count: 2)
+        yield bench.Bench()
+
+
+SECTIONS = ("text", "paraphrase", "strength", "fidelity", "transfer", "wording", "frechet")
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_section_measures(section, small_bench, monkeypatch):
+    monkeypatch.setattr(base_model, "CAR_STRENGTHS", (0.3, 0.8))
+    monkeypatch.setattr(base_model, "STRENGTHS", (0.3, 0.5, 0.8))
+    monkeypatch.setattr(base_model, "PARAPHRASES", dict(list(base_model.PARAPHRASES.items())[:2]))
+    rows = getattr(base_model, f"{section}_rows")(small_bench)
+    assert rows
+    assert len({row.what for row in rows}) == len(rows)
+    assert all((row.passed is None) == (row.bar == "") for row in rows)
+
+
 def test_the_table_replaces_only_what_is_between_the_markers(tmp_path):
-    rows = [bench.share("style", [True] * 94 + [False] * 6, 0.95), bench.share("crown", [True, False])]
+    rows = [bench.share("style", [True] * 94 + [False] * 6, 0.95, "90.0 %"), bench.share("crown", [True, False])]
     text = bench.table([*rows, bench.share("subject", [True], 0.95)])
-    assert "| style | at least 95 % | 94.0 % | 100 | **short** |" in text
-    assert "| crown |  | 50.0 % | 2 |  |" in text
-    assert "| subject | at least 95 % | 100.0 % | 1 | passed |" in text
+    assert "| style | at least 95 % | 94.0 % | 100 | **short** | 90.0 % |" in text
+    assert "| crown |  | 50.0 % | 2 |  |  |" in text
+    assert "| subject | at least 95 % | 100.0 % | 1 | passed |  |" in text
     readme = tmp_path / "README.md"
     bench.write_table(readme, "old")
     made = readme.read_text()

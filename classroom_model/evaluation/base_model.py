@@ -6,23 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from img2img_helpers import structure_similarity
+from img2img_helpers import color_distance, load_pipeline, structure_similarity
 
 from ..training.data import scene_at
 from ..training.vae import round_trip_psnr
-from ..world.painter import paint
 from ..world.scenes import SUBJECTS
 from .bench import Bench, Row, hits, save_sheet, share
-from .judge import held_out_accuracy, recognise
+from .judge import frechet_distance, held_out_accuracy, recognise
 from .measures import (
     car_scenes,
+    clean,
     even_scenes,
     full_caption,
+    halfway,
     is_blue,
     nearest_layout,
-    outside_similarity,
     paint_mask,
     painted,
     photos,
@@ -31,9 +30,44 @@ from .measures import (
     short_name,
 )
 
-CAR_STRENGTHS = (0.3, 0.4, 0.5, 0.65)
+CAR_STRENGTHS = (0.3, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95)
 STRENGTHS = tuple(round(0.1 * k, 1) for k in range(1, 11))
-SECONDS_BEFORE = 0.59  # one edit with the weights of the first release
+# What the first foundation reached, on its own world of 128×128 pixels, by this evaluation as it stood at commit e5b8b11.
+FIRST = {
+    "style": "98.8 %",
+    "subject": "96.9 %",
+    "time": "97.8 %",
+    "car": "89.7 %",
+    "coat": "92.5 %",
+    "crown": "87.5 %",
+    "style transfer": "96.7 %",
+    "layout": "65.0 %",
+}
+# Captions in words that training knows but never put together so, and what the judge should see.
+PARAPHRASES = {
+    "a picture of a crimson automobile parked by the sea": {"subject": "car", "color": "red", "style": "photo"},
+    "the navy sedan, downtown, late in the evening": {"subject": "car", "color": "blue", "time": "sunset"},
+    "an emerald vehicle in the countryside, painted in oil": {"subject": "car", "color": "green"},
+    "snow white car, at the seaside, by moonlight": {"subject": "car", "color": "white", "time": "night"},
+    "here is a lemon yellow automobile among houses at noon": {"subject": "car", "color": "yellow", "time": "day"},
+    "somebody painted a violet car near the beach, impressionism": {"subject": "car", "color": "purple"},
+    "a girl with a crown of gold, early in the morning": {"subject": "portrait", "crown": True, "time": "dawn"},
+    "the face of a boy, drawn with a pencil": {"subject": "portrait", "crown": False, "style": "pencil"},
+    "a gentleman in a scarlet jacket looking at us": {"subject": "portrait", "color": "red", "style": "photo"},
+    "a lady with a green blazer, water colors on paper": {"subject": "portrait", "style": "watercolor"},
+    "queen at night": {"subject": "portrait", "crown": True, "time": "night"},
+    "a home in the mountains in winter": {"subject": "landscape", "foreground": "house"},
+    "a cabin by a pond at dusk": {"subject": "landscape", "foreground": "house", "time": "sunset"},
+    "a forest of fir trees under the stars": {"subject": "landscape", "foreground": "pines", "time": "night"},
+    "the woods beside a brook, a sketch": {"subject": "landscape", "style": "pencil"},
+    "grassland and distant hills painted by vincent": {"subject": "landscape", "style": "van gogh"},
+    "a neon picture of the alps": {"subject": "landscape", "style": "cyberpunk"},
+    "an elegant timepiece with an amber band": {"subject": "watch", "color": "orange"},
+    "advertisement: wristwatch, blue bracelet": {"subject": "watch", "color": "blue"},
+    "a drawing of a watch": {"subject": "watch", "style": "pencil"},
+    "bright gems on an alien planet at sunrise": {"subject": "crystals", "time": "dawn"},
+    "magic crystals, aquarelle": {"subject": "crystals", "style": "watercolor"},
+}
 TRANSFERS = {
     "impressionist": "oil painting of {} in impressionist style",
     "watercolor": "watercolor painting of {} with soft edges",
@@ -92,7 +126,7 @@ def vae_rows(bench: Bench) -> list[Row]:
     psnr = np.concatenate([round_trip_psnr(bench.img2img.vae, images[i : i + 16]) for i in range(0, len(images), 16)])
     pencil = np.array([scene.style == "pencil" for scene in scenes])
     rows = []
-    for style, chosen, bar in (("all styles but pencil", ~pencil, 27), ("pencil", pencil, 20)):
+    for style, chosen, bar in (("all styles but pencil", ~pencil, 30), ("pencil", pencil, 26)):
         mean = psnr[chosen].mean()
         what = f"encoded and decoded, PSNR: {style}"
         rows.append(Row(what, f"{mean:.1f} dB", str(chosen.sum()), f"at least {bar} dB", bool(mean >= bar)))
@@ -105,15 +139,36 @@ def text_rows(bench: Bench) -> list[Row]:
     pictures = bench.draw([full_caption(scene) for scene in [*scenes, *cars]])
     seen = recognise(bench.classifier, pictures)
     even = {name: values[: len(scenes)] for name, values in seen.items()}
+    cars_seen = hits([*scenes, *cars], seen, "color", ("car",))
+    clothes = hits(scenes, even, "color", ("portrait", "watch"))
     what = "text to image, recognised: "
     return [
-        share(what + "style", hits(scenes, even, "style"), 0.95),
-        share(what + "subject", hits(scenes, even, "subject"), 0.95),
-        share(what + "time of day (not pencil)", hits(scenes, even, "time"), 0.85),
-        share(what + "colour of the car (not pencil)", hits([*scenes, *cars], seen, "color", ("car",)), 0.90),
-        share(what + "colour of coat or strap (not pencil)", hits(scenes, even, "color", ("portrait", "watch"))),
-        share(what + "crown or none", hits(scenes, even, "crown")),
+        share(what + "style", hits(scenes, even, "style"), 0.97, FIRST["style"]),
+        share(what + "subject", hits(scenes, even, "subject"), 0.97, FIRST["subject"]),
+        share(what + "time of day (not pencil)", hits(scenes, even, "time"), 0.97, FIRST["time"]),
+        share(what + "colour of the car (not pencil)", cars_seen, 0.97, FIRST["car"]),
+        share(what + "colour of coat or strap (not pencil)", clothes, 0.97, FIRST["coat"]),
+        share(what + "crown or none", hits(scenes, even, "crown"), 0.97, FIRST["crown"]),
     ]
+
+
+def paraphrase_rows(bench: Bench) -> list[Row]:
+    prompts = [prompt for prompt in PARAPHRASES for _ in range(2)]
+    seen = recognise(bench.classifier, bench.draw(prompts, seeds=[0, 1] * len(PARAPHRASES)))
+    found = {f"{p}: {name}": (seen[name][i] == v) for i, p in enumerate(prompts) for name, v in PARAPHRASES[p].items()}
+    right = [seen[name][i] == value for i, p in enumerate(prompts) for name, value in PARAPHRASES[p].items()]
+    bench.say("not recognised: " + ", ".join(what for what, ok in found.items() if not ok))
+    return [share("words that training never put together so: what they name is recognised", right)]
+
+
+def frechet_rows(bench: Bench) -> list[Row]:
+    scenes = [clean(30_000 + i) for i in range(bench.few(1000))]
+    others = [clean(40_000 + i) for i in range(len(scenes))]
+    made = bench.draw([full_caption(scene) for scene in scenes])
+    truth = painted(scenes)
+    drawn, least = (frechet_distance(bench.classifier, truth, pictures) for pictures in (made, painted(others)))
+    what = "Fréchet distance to painted pictures of the same captions, in the judge's features"
+    return [Row(f"{what} (painted pictures of others: {least:.2f})", f"{drawn:.2f}", str(len(scenes)))]
 
 
 def strength_rows(bench: Bench) -> list[Row]:
@@ -134,42 +189,44 @@ def strength_rows(bench: Bench) -> list[Row]:
         Row(f"SSIM with the input at strengths 0.1 … 1.0 (encoded and decoded: {best:.2f})", listed, count),
         Row("it falls at every step", "not at " + ", ".join(rises) if rises else "yes", count, "yes", not rises),
     ]
-    for strength, word, limit in ((0.3, "least", 0.7), (0.5, "least", 0.5), (0.9, "most", 0.4)):
+    for strength, low, high in ((0.3, 0.85, 1), (0.5, 0.6, 0.85), (0.8, 0, 0.6)):
         ratio = float(kept[strength] / best)
         what = f"SSIM at strength {strength}, as a share of encoding and decoding's"
-        passed = ratio >= limit if word == "least" else ratio <= limit
-        rows.append(Row(what, f"{ratio:.2f}", count, f"at {word} {limit}", passed))
+        rows.append(Row(what, f"{ratio:.2f}", count, f"{low} to {high}", low <= ratio <= high))
     others = painted([replace(scene, layout=scene.layout + 1) for scene in scenes])
     apart = np.mean([structure_similarity(a, b) for a, b in zip(inputs, others, strict=True)]) / best
     rows.append(Row("the same share for two painted pictures of one caption", f"{apart:.2f}", count))
     return rows
 
 
-def car_rows(bench: Bench) -> list[Row]:
+def fidelity_rows(bench: Bench) -> list[Row]:
+    """Red cars, and a prompt that says blue: as with Stable Diffusion, colour stays until little of the signal is left."""
     scenes = red_cars(bench.few(40))
-    inputs, masks = painted(scenes), [paint(scene).masks["car"] for scene in scenes]
-    where = [paint_mask(scene) for scene in scenes]
+    inputs, where = painted(scenes), [paint_mask(scene) for scene in scenes]
     prompts = [f"a blue car on a {scene.place}" for scene in scenes]
     strips = [[(image, "input")] for image in inputs[:3]]
-    found = {}
+    trip = np.stack([np.asarray(image) for image in bench.round_trip(inputs)])
+    least = np.mean([color_distance(*each) for each in zip(inputs, trip, where, strict=True)])
+    rows, shares = [], []
     for strength in CAR_STRENGTHS:
-        options = {"strength": strength, "guidance_scale": 10, "negative": "red, distorted, blurry"}
-        made = bench.draw(prompts, inputs, **options)
-        blue = [is_blue(*pair) for pair in zip(made, where, strict=True)]
-        kept = np.mean([outside_similarity(*each) for each in zip(inputs, made, masks, strict=True)])
-        found[strength] = (blue, float(kept))
+        made = bench.draw(prompts, inputs, strength=strength)
+        shares.append(float(np.mean([is_blue(*pair) for pair in zip(made, where, strict=True)])))
+        apart = np.mean([color_distance(*each) for each in zip(inputs, made, where, strict=True)])
         for strip, image, prompt in zip(strips, made, prompts, strict=False):
             strip.append((image, f"“{prompt}”, strength {strength}"))
-        bench.say(f"cars at strength {strength}: {np.mean(blue):.0%} blue, SSIM outside {kept:.2f}")
+        bench.say(f"red cars, blue asked for, strength {strength}: {shares[-1]:.0%} blue, colours {apart:.1f} apart")
+        if strength == CAR_STRENGTHS[0]:
+            what = (
+                f"another colour asked for at strength {strength}: colour distance on the car, against the round trip's"
+            )
+            rows.append(Row(what, f"{apart / least:.2f}", str(len(scenes)), "at most 1.5", apart <= 1.5 * least))
     bench.edits += strips
-    faithful = [s for s, (_, kept) in found.items() if kept >= 0.75]
-    best = max(faithful, key=lambda s: np.mean(found[s][0])) if faithful else max(found, key=lambda s: found[s][1])
-    blue, kept = found[best]
-    what = f"red car to blue at strength {best}: "
-    return [
-        share(what + "the car is blue", blue, 0.85),
-        Row(what + "SSIM outside the car", f"{kept:.2f}", str(len(blue)), "at least 0.75", kept >= 0.75),
-    ]
+    listed = ", ".join(f"{share:.0%}" for share in shares)
+    rows.append(Row(f"car blue at strengths {', '.join(map(str, CAR_STRENGTHS))}", listed, str(len(scenes))))
+    half = halfway(CAR_STRENGTHS, shares)
+    what = "the strength at which half of the cars have changed their colour"
+    rows.append(Row(what, f"{half:.2f}", str(len(scenes)), "0.55 to 0.85", 0.55 <= half <= 0.85))
+    return rows
 
 
 def transfer_rows(bench: Bench) -> list[Row]:
@@ -192,8 +249,8 @@ def transfer_rows(bench: Bench) -> list[Row]:
     bench.edits += strips
     what = "style transfer at strength 0.6: "
     return [
-        share(what + "new style recognised", recognised, 0.90),
-        share(what + "same subject, and layout nearest to its own input's", kept, 0.90),
+        share(what + "new style recognised", recognised, 0.90, FIRST["style transfer"]),
+        share(what + "same subject, and layout nearest to its own input's", kept, 0.90, FIRST["layout"]),
     ]
 
 
@@ -213,20 +270,33 @@ def cost_rows(bench: Bench) -> list[Row]:
 
     parts = ("text_encoder", "unet", "vae")
     size = sum(file.stat().st_size for part in parts for file in (bench.weights / part).glob("*.safetensors")) / 1e6
-    seconds = measure("classroom model", bench.img2img, 5)
-    threads = torch.get_num_threads()
-    edit = f"one edit as in benchmarks/course.py, on this machine with {threads} threads (before: {SECONDS_BEFORE} s)"
+    first = load_pipeline("img2img", "classroom", device="cpu", dtype="float32")
+    first.set_progress_bar_config(disable=True)
+    ours, before = [], []
+    for _ in range(3):  # in turns, for the machine's speed varies
+        ours.append(measure("second foundation", bench.img2img, 3))
+        before.append(measure("first foundation", first, 3))
+    ratio = float(np.median(ours) / np.median(before))
     return [
-        Row("weights of text encoder, UNet and VAE, fp16", f"{size:.1f} MB", "", "at most 26 MB", size <= 26),
-        Row(edit, f"{seconds:.2f} s", "median of 5"),
+        Row("weights of text encoder, UNet and VAE, fp16", f"{size:.1f} MB"),
+        Row(
+            "one edit as in benchmarks/course.py",
+            f"{np.median(ours):.2f} s",
+            "",
+            "",
+            None,
+            f"{np.median(before):.2f} s",
+        ),
+        Row("for 2.25 times the pixels, against the first", f"{ratio:.2f} times", "", "at most 1.3", ratio <= 1.3),
     ]
 
 
 def prompt_sheet(bench: Bench, file: Path) -> None:
-    prompts = [prompt for prompt in LESSON_PROMPTS for _ in range(2)]
-    made = bench.draw(prompts, seeds=[0, 1] * len(LESSON_PROMPTS), negative=[LESSON_PROMPTS[p] for p in prompts])
+    """Every prompt of the lessons, three seeds each, as large as a screen shows them."""
+    prompts = [prompt for prompt in LESSON_PROMPTS for _ in range(3)]
+    made = bench.draw(prompts, seeds=[0, 1, 2] * len(LESSON_PROMPTS), negative=[LESSON_PROMPTS[p] for p in prompts])
     cells = [
-        (np.hstack(made[2 * i : 2 * i + 2]), f"“{prompt}”" + (f", negative “{negative}”" if negative else ""))
+        (np.hstack(made[3 * i : 3 * i + 3]), f"“{prompt}”" + (f", negative “{negative}”" if negative else ""))
         for i, (prompt, negative) in enumerate(LESSON_PROMPTS.items())
     ]
-    save_sheet([cells[i : i + 3] for i in range(0, len(cells), 3)], file)
+    save_sheet([cells[i : i + 2] for i in range(0, len(cells), 2)], file)

@@ -60,8 +60,12 @@ class Classifier(nn.Module):
         self.body = nn.Sequential(*layers)
         self.heads = nn.ModuleDict({name: nn.Linear(128, len(values)) for name, values in VALUES.items()})
 
+    def features(self, pixels: torch.Tensor) -> torch.Tensor:
+        """What is seen of each picture before any question is asked, (n, 128)."""
+        return self.body(pixels).mean((2, 3))
+
     def forward(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
-        seen = self.body(pixels).mean((2, 3))
+        seen = self.features(pixels)
         return {name: head(seen).float() for name, head in self.heads.items()}
 
 
@@ -141,12 +145,28 @@ def load_classifier(file: Path = FILE) -> Classifier:
 
 
 def recognise(classifier: Classifier, images: np.ndarray) -> dict[str, list]:
-    """What each of ``images``, (n, 128, 128, 3) uint8, seems to show: for every attribute a list of values."""
+    """What each of ``images``, (n, 192, 192, 3) uint8, seems to show: for every attribute a list of values."""
     with torch.no_grad():
         parts = [classifier(to_tensor(images[i : i + 64])) for i in range(0, len(images), 64)]
     return {
         name: [values[i] for part in parts for i in part[name].argmax(1).tolist()] for name, values in VALUES.items()
     }
+
+
+def frechet_distance(classifier: Classifier, images: np.ndarray, others: np.ndarray) -> float:
+    """How far apart two sets of pictures are as wholes: 0 if Gaussians of the same shape fit the classifier's features.
+
+    As in the Fréchet inception distance (Heusel et al. 2017), with this classifier in Inception's place.
+    """
+    with torch.no_grad():
+        first, second = (
+            np.concatenate([classifier.features(to_tensor(some[i : i + 64])).numpy() for i in range(0, len(some), 64)])
+            for some in (images, others)
+        )
+    apart = first.mean(0) - second.mean(0)
+    one, two = np.cov(first, rowvar=False), np.cov(second, rowvar=False)
+    common = np.sqrt(np.linalg.eigvals(one @ two).astype(complex)).real.sum()  # the trace of the product's root
+    return float(apart @ apart + np.trace(one) + np.trace(two) - 2 * common)
 
 
 def held_out_accuracy(classifier: Classifier, count: int = 1000) -> dict[str, tuple[float, int]]:

@@ -99,6 +99,15 @@ def is_blue(image: np.ndarray, where: np.ndarray) -> bool:
     return bool(3 * colored.sum() >= len(hue) > 0 and 2 * blue.sum() > colored.sum())
 
 
+def halfway(strengths: Sequence[float], shares: Sequence[float]) -> float:
+    """The strength at which ``shares`` first reach one half; 1 if they never do."""
+    for i, share in enumerate(shares):
+        if share >= 0.5:
+            below, start = (shares[i - 1], strengths[i - 1]) if i else (0.0, 0.0)
+            return start + (strengths[i] - start) * (0.5 - below) / (share - below)
+    return 1.0
+
+
 def outside_similarity(image: np.ndarray, other: np.ndarray, mask: np.ndarray) -> float:
     """``structure_similarity`` of what lies 3 pixels or more outside ``mask``."""
     return structure_similarity(image, other, where=cv2.dilate(mask.astype(np.uint8), np.ones((7, 7), np.uint8)) == 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from .diffusion import noise_schedule
-from .loop import WEIGHTS, pick_device, publish
+from .loop import WEIGHTS, forget_this_computer, pick_device
 from .text import tokenize
 
 
@@ -44,7 +45,7 @@ class Base:
 
 
 def load_base(device_name: str) -> Base:
-    """The parts that the package carries, in float32."""
+    """The parts that were trained, in float32."""
     device = pick_device(device_name)
     options = {"memory_format": torch.channels_last}
     vae = AutoencoderKL.from_pretrained(WEIGHTS / "vae", torch_dtype=torch.float32)
@@ -75,7 +76,9 @@ def load_part(cls: type[nn.Module], folder: str) -> nn.Module | None:
     return cls.from_pretrained(WEIGHTS / folder, torch_dtype=torch.float32) if (WEIGHTS / folder).exists() else None
 
 
-def save_part(stage: str, model: nn.Module, folder: str) -> None:
-    """Save the finished weights of ``stage`` in fp16 beside the base model's."""
-    model.eval().half().save_pretrained(WEIGHTS / folder)
-    publish(stage, WEIGHTS / folder)
+def save_part(model: nn.Module, folder: str) -> None:
+    """Save the weights of ``model`` in fp16 beside the base model's."""
+    finished = copy.deepcopy(model).half()
+    finished.set_default_attn_processor()
+    finished.save_pretrained(WEIGHTS / folder)
+    forget_this_computer(WEIGHTS / folder)

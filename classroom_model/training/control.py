@@ -15,11 +15,12 @@ from skimage.color import rgb2gray
 from skimage.feature import canny
 from tqdm.auto import tqdm
 
+from ..world.captions import caption
 from ..world.painter import paint
 from ..world.scenes import Scene
 from .base import load_base, load_part, ready_to_train, save_part
-from .data import chances, kept, load_edited, load_training_images, load_training_scenes, scene_at
-from .diffusion import draw_noise, encode_images, trace_amounts, trace_edits, velocity_loss
+from .data import chances, kept, load_training_images, load_training_scenes, scene_at
+from .diffusion import CAPTION_DROPOUT, draw_noise, encode_images, velocity_loss
 from .loop import BUILD, train
 
 FOLDER = "controlnet"
@@ -60,15 +61,14 @@ def as_control(drawn: np.ndarray) -> np.ndarray:
 def new_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
     """The encoder of ``unet`` with an untrained entrance for edges; its answers are zero at first.
 
-    ``ControlNetModel.from_unet`` is for UNets of Stable Diffusion's shape: it leaves out the number of heads of
-    the added text embedding, and shrinks the edges by 8, where these latents are 4 times smaller than pictures.
+    ``ControlNetModel.from_unet`` leaves out the number of heads of the added text embedding.
     """
     shared = (
         *("in_channels", "down_block_types", "block_out_channels", "layers_per_block", "norm_num_groups"),
         *("cross_attention_dim", "attention_head_dim", "addition_embed_type", "addition_embed_type_num_heads"),
     )
     control = ControlNetModel(
-        **{name: unet.config[name] for name in shared}, conditioning_embedding_out_channels=(16, 32, 64)
+        **{name: unet.config[name] for name in shared}, conditioning_embedding_out_channels=(16, 32, 64, 96)
     )
     for name in ("conv_in", "time_embedding", "add_embedding", "down_blocks", "mid_block"):
         getattr(control, name).load_state_dict(getattr(unet, name).state_dict())
@@ -80,10 +80,8 @@ def train_control(steps: int, batch: int, lr: float, device_name: str, compiled:
     base = load_base(device_name)
     torch.manual_seed(0)
     device, noiser, unet = base.device, base.noiser, base.unet
-    images, before = load_training_images(BUILD), load_training_images(BUILD, "before")
-    latents = encode_images(base.vae, device, BUILD / "latents.npy", images)
-    latents_before = encode_images(base.vae, device, BUILD / "latents-before.npy", before)
-    scenes, edited = load_training_scenes(BUILD), load_edited(BUILD)
+    latents = encode_images(base.vae, device, BUILD / "latents.npy", load_training_images(BUILD))
+    scenes = load_training_scenes(BUILD)
     drawn = load_edges(BUILD / "photo-edges.npy", scenes)
     likely = chances(scenes, PHOTO_SHARE)
     if device.type == "cpu":
@@ -102,16 +100,13 @@ def train_control(steps: int, batch: int, lr: float, device_name: str, compiled:
         rng = np.random.default_rng([5, step])
         picks = rng.choice(len(latents), size=batch, p=likely)
         clean, noise, timesteps = draw_noise(rng, latents[picks], device)
-        amounts = trace_amounts(rng, noiser.alphas_cumprod.to(device)[timesteps])
-        old, results = latents_before[picks].to(clean), [(scenes[i], edited[i]) for i in picks]
-        texts = trace_edits(rng, results, amounts, old, clean, noise)
+        texts = ["" if rng.random() < CAPTION_DROPOUT else caption(scenes[i], rng) for i in picks]
         shown = torch.from_numpy(np.unpackbits(drawn[picks], axis=-1)[:, None]).to(clean).expand(-1, 3, -1, -1)
         noisy = noiser.add_noise(clean, noise, timesteps)
         predicted = quick(noisy, timesteps, base.embed(texts), shown)
         return velocity_loss(noiser, predicted, clean, noise, timesteps)
 
     def sample(path: Path) -> None:
-        control.eval()
         pipe = base.pipeline(StableDiffusionControlNetPipeline, controlnet=control)
         shown = [as_control(edges(paint(scene_at(i, "held-out")).image)) for i in range(len(PREVIEW_PROMPTS))]
         made = pipe(
@@ -121,8 +116,8 @@ def train_control(steps: int, batch: int, lr: float, device_name: str, compiled:
             generator=[torch.Generator().manual_seed(0) for _ in shown],
         ).images
         Image.fromarray(np.vstack([np.hstack(shown), np.hstack([np.asarray(image) for image in made])])).save(path)
-        control.train()
 
-    ema = train("control", control, loss_at, steps=steps, lr=lr, device=device, sample=sample)
-    ema.copy_to(control.parameters())
-    save_part("control", control, FOLDER)
+    def save() -> None:
+        save_part(control, FOLDER)
+
+    train("control", control, loss_at, steps=steps, batch=batch, lr=lr, device=device, save=save, sample=sample)

@@ -70,15 +70,12 @@ def _paint_shard(job: tuple[Path, int]) -> None:
     indices = range(shard * SHARD, (shard + 1) * SHARD)
     scenes = [scene_at(i) for i in indices]
     # what was painted is kept beside the pictures: captions drawn anew would drift from them when scenes.py changes
-    edits = [before_edit(scene, i) for i, scene in zip(indices, scenes, strict=True)]
-    fields = [asdict(scene) | {"edited": name} for scene, (_, name) in zip(scenes, edits, strict=True)]
-    (folder / f"scenes-{shard:03d}.json").write_text(json.dumps(fields))
-    save_whole(folder / f"before-{shard:03d}.npy", np.stack([paint(scene).image for scene, _ in edits]))
+    (folder / f"scenes-{shard:03d}.json").write_text(json.dumps([asdict(scene) for scene in scenes]))
     save_whole(folder / f"images-{shard:03d}.npy", np.stack([paint(scene).image for scene in scenes]))
 
 
 def paint_training_set(folder: Path, count: int, workers: int) -> None:
-    """Paint the first ``count`` training scenes into ``folder``, each before and after an edit; keep shards that exist."""
+    """Paint the first ``count`` training scenes into ``folder``; keep shards that exist."""
     folder.mkdir(parents=True, exist_ok=True)
     shards = range(-(-count // SHARD))
     todo = [(folder, s) for s in shards if not (folder / f"images-{s:03d}.npy").exists()]
@@ -99,9 +96,9 @@ def _shards(folder: Path) -> list[Path]:
     return shards
 
 
-def load_training_images(folder: Path, kind: str = "images") -> np.ndarray:
-    """Every painted picture so far, (n, 128, 128, 3) uint8; with ``kind="before"`` as it was before its edit."""
-    return np.concatenate([np.load(shard.with_name(shard.name.replace("images", kind))) for shard in _shards(folder)])
+def load_training_images(folder: Path) -> np.ndarray:
+    """Every painted picture so far, (n, 192, 192, 3) uint8."""
+    return np.concatenate([np.load(shard) for shard in _shards(folder)])
 
 
 def chances(scenes: Sequence[Scene], photos: float) -> np.ndarray:
@@ -110,17 +107,8 @@ def chances(scenes: Sequence[Scene], photos: float) -> np.ndarray:
     return np.where(shot, photos / shot.sum(), (1 - photos) / (~shot).sum())
 
 
-def _load_fields(folder: Path) -> list[dict]:
-    files = [shard.with_name(shard.stem.replace("images", "scenes") + ".json") for shard in _shards(folder)]
-    return [fields for file in files for fields in json.loads(file.read_text())]
-
-
 def load_training_scenes(folder: Path) -> list[Scene]:
     """The scene of every painted picture, in the same order."""
-    stored = [{k: v for k, v in fields.items() if k != "edited"} for fields in _load_fields(folder)]
+    files = [shard.with_name(shard.stem.replace("images", "scenes") + ".json") for shard in _shards(folder)]
+    stored = [fields for file in files for fields in json.loads(file.read_text())]
     return [Scene(**fields | {"flaws": tuple(fields["flaws"])}) for fields in stored]
-
-
-def load_edited(folder: Path) -> list[str]:
-    """The attribute that every picture's edit changed, in the same order."""
-    return [fields["edited"] for fields in _load_fields(folder)]

@@ -18,8 +18,8 @@ from ..world.captions import caption, edit_caption
 from ..world.painter import paint
 from ..world.scenes import SIZE, Scene
 from .base import load_base, load_part, ready_to_train, save_part
-from .data import chances, load_edited, load_training_images, load_training_scenes
-from .diffusion import CAPTION_DROPOUT, draw_noise, encode_images, trace_amounts, velocity_loss
+from .data import chances, load_training_images, load_training_scenes
+from .diffusion import CAPTION_DROPOUT, draw_noise, encode_images, velocity_loss
 from .loop import BUILD, train
 
 PICTURES = 12_000  # of the training set, each with two masks
@@ -42,7 +42,7 @@ PREVIEW = (  # scene, what stands there, prompt
 
 
 def thing_mask(scene: Scene, name: str) -> np.ndarray:
-    """Where ``scene`` shows the thing that has the attribute ``name``, or would show it: (128, 128) bool."""
+    """Where ``scene`` shows the thing that has the attribute ``name``, or would show it: (192, 192) bool."""
     changes = {"foreground": "house"} if scene.subject == "landscape" else {"crown": True} if name == "crown" else {}
     masks = paint(replace(scene, flaws=(), **changes)).masks
     return np.any([masks[part] for part in THINGS[scene.subject][name]], axis=0)
@@ -67,7 +67,7 @@ def spread(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def random_mask(rng: np.random.Generator) -> np.ndarray:
-    """A box, a few brush strokes or, one time in ten, everything: (128, 128) bool."""
+    """A box, a few brush strokes or, one time in ten, everything: (192, 192) bool."""
     out = np.zeros((SIZE, SIZE), np.uint8)
     kind = rng.random()
     if kind < 0.1:
@@ -84,26 +84,26 @@ def random_mask(rng: np.random.Generator) -> np.ndarray:
     return out > 0
 
 
-def training_masks(scene: Scene, edited: str, index: int) -> tuple[np.ndarray, str, np.ndarray]:
+def training_masks(scene: Scene, index: int) -> tuple[np.ndarray, str, np.ndarray]:
     """For training picture ``index`` the mask of a thing, the attribute it shows ("" for none), and a random mask."""
     rng = np.random.default_rng([10, index])
     things = THINGS.get(scene.subject, {})
     if not things or "distorted" in scene.flaws:  # which bends things out of their masks
         return random_mask(rng), "", random_mask(rng)
-    name = edited if edited in things else str(rng.choice(list(things)))
+    name = str(rng.choice(list(things)))
     there = scene.crown if name == "crown" else scene.colored
     return spread(thing_mask(scene, name), rng), name if there else "", random_mask(rng)
 
 
-def _masks_of(job: tuple[Scene, str, int]) -> tuple[np.ndarray, str, np.ndarray]:
+def _masks_of(job: tuple[Scene, int]) -> tuple[np.ndarray, str, np.ndarray]:
     return training_masks(*job)
 
 
-def load_masks(folder: Path, scenes: list[Scene], edited: list[str], workers: int | None = None):
-    """Two masks for each of ``scenes``, (n, 2, 128, 128) bool, and what the first shows; kept in ``folder``."""
+def load_masks(folder: Path, scenes: list[Scene], workers: int | None = None):
+    """Two masks for each of ``scenes``, (n, 2, 192, 192) bool, and what the first shows; kept in ``folder``."""
     path = folder / "masks.npz"
     if not path.exists() or len(np.load(path)["names"]) != len(scenes):
-        jobs = [(scene, name, i) for i, (scene, name) in enumerate(zip(scenes, edited, strict=True))]
+        jobs = [(scene, i) for i, scene in enumerate(scenes)]
         with ProcessPoolExecutor(workers) as pool:
             found = list(tqdm(pool.map(_masks_of, jobs, chunksize=50), total=len(jobs), desc="masks"))
         for file in folder.glob("latents-masked-*.npy"):
@@ -135,18 +135,16 @@ def train_inpaint(steps: int, batch: int, lr: float, device_name: str, compiled:
     """Train the base UNet on to fill masks; save it as ``unet_inpaint``.
 
     Things are masked closely or loosely, things that a picture lacks are masked where they would stand
-    (so that a prompt that does not name them removes them), and the rest are boxes and strokes. Where an edit
-    changed the thing, the noise may carry a trace of what it was, as for the base model.
+    (so that a prompt that does not name them removes them), and the rest are boxes and strokes.
     """
     base = load_base(device_name)
     torch.manual_seed(0)
     device, noiser = base.device, base.noiser
-    scenes, edited = load_training_scenes(BUILD)[:PICTURES], load_edited(BUILD)[:PICTURES]
+    scenes = load_training_scenes(BUILD)[:PICTURES]
     images = load_training_images(BUILD)
     latents = encode_images(base.vae, device, BUILD / "latents.npy", images)[:PICTURES]
-    before = encode_images(base.vae, device, BUILD / "latents-before.npy", load_training_images(BUILD, "before"))
     images = images[:PICTURES]
-    masks, names = load_masks(BUILD, scenes, edited)
+    masks, names = load_masks(BUILD, scenes)
     likely = chances(scenes, PHOTO_SHARE)
     # the pipeline's masked image: grey, which is 0 there, inside the mask
     left = [
@@ -163,16 +161,13 @@ def train_inpaint(steps: int, batch: int, lr: float, device_name: str, compiled:
         rng = np.random.default_rng([4, step])
         picks, kinds = rng.choice(len(latents), batch, p=likely), (rng.random(batch) < 0.4).astype(int)
         clean, noise, timesteps = draw_noise(rng, latents[picks], device)
-        amounts = trace_amounts(rng, noiser.alphas_cumprod.to(device)[timesteps])
         texts = []
-        for k, (i, kind) in enumerate(zip(picks, kinds, strict=True)):
+        for i, kind in zip(picks, kinds, strict=True):
             shown = names[i] if kind == 0 else ""
             if rng.random() < CAPTION_DROPOUT:
                 texts.append("")
             elif shown:
                 texts.append(edit_caption(scenes[i], shown, rng))
-                if shown == edited[i]:
-                    noise[k] += amounts[k] * (before[i].to(clean) - clean[k])
             else:
                 texts.append(caption(scenes[i], rng))
         mask = shrink(torch.from_numpy(masks[picks, kinds][:, None]).to(clean), clean.shape[-1])
@@ -183,7 +178,6 @@ def train_inpaint(steps: int, batch: int, lr: float, device_name: str, compiled:
         return velocity_loss(noiser, predicted, clean, noise, timesteps, where / where.mean((1, 2, 3), keepdim=True))
 
     def sample(path: Path) -> None:
-        unet.eval()
         pipe = base.pipeline(StableDiffusionInpaintPipeline, unet=unet)
         pictures = [paint(scene).image for scene, _, _ in PREVIEW]
         holes = [spread(thing_mask(scene, name), np.random.default_rng(0)) for scene, name, _ in PREVIEW]
@@ -198,8 +192,8 @@ def train_inpaint(steps: int, batch: int, lr: float, device_name: str, compiled:
         ).images
         rows = (pictures, [np.where(h[..., None], 128, p) for h, p in zip(holes, pictures, strict=True)], made)
         Image.fromarray(np.vstack([np.hstack([np.asarray(p, np.uint8) for p in row]) for row in rows])).save(path)
-        unet.train()
 
-    ema = train("inpaint", unet, loss_at, steps=steps, lr=lr, device=device, sample=sample)
-    ema.copy_to(unet.parameters())
-    save_part("inpaint", unet, FOLDER)
+    def save() -> None:
+        save_part(unet, FOLDER)
+
+    train("inpaint", unet, loss_at, steps=steps, batch=batch, lr=lr, device=device, save=save, sample=sample)

@@ -1,23 +1,26 @@
-"""What the training stages share: device, precision, checkpoints that a later run resumes."""
+"""What the training stages share: device, precision, and a loop that can be stopped and goes on where it was."""
 
 from __future__ import annotations
 
+import csv
 import json
+import signal
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
-from diffusers.optimization import get_cosine_schedule_with_warmup
 from diffusers.training_utils import EMAModel
 from safetensors.torch import load_file, save_file
 from torch import nn
 from tqdm.auto import tqdm
 
-FOLDER = Path(__file__).parent.parent  # classroom_model
+FOLDER = Path(__file__).parent.parent
 BUILD = FOLDER / "build"  # painted pictures, latents, checkpoints, logs: never committed
-WEIGHTS = FOLDER.parent / "img2img_helpers" / "classroom"  # the committed SD-format folder
+WEIGHTS = FOLDER / "second"  # the SD-format folder that the stages make and go on from: committed
+WARM_UP = 200  # steps until the full learning rate, also where a run goes on from weights alone
+DECAY = 0.2  # the share of all steps, at the end, in which the learning rate falls to zero
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -31,80 +34,116 @@ def mixed_precision(device: torch.device):
     return torch.autocast(device.type, torch.bfloat16) if device.type in ("cpu", "cuda") else nullcontext()
 
 
+def read_progress() -> dict[str, dict[str, int]]:
+    """The steps made and pictures seen by the weights in ``WEIGHTS``, for each stage."""
+    file = WEIGHTS / "training.json"
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def write_progress(name: str, **numbers: int) -> None:
+    (WEIGHTS / "training.json").write_text(json.dumps(read_progress() | {name: numbers}, indent=2) + "\n")
+
+
+@contextmanager
+def stop_signals():
+    """A list that is no longer empty once this process was asked to stop, so that it can stop after a whole step."""
+    asked: list[int] = []
+    before = {sign: signal.signal(sign, lambda number, frame: asked.append(number)) for sign in (signal.SIGTERM,)}
+    try:
+        yield asked
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
+
+
 def train(
     name: str,
     model: nn.Module,
     loss_at: Callable[[int], torch.Tensor],
     *,
     steps: int,
+    batch: int,
     lr: float,
     device: torch.device,
-    ema_decay: float = 0.999,
+    save: Callable[[], None],
+    held_out_loss: Callable[[], float] | None = None,
     sample: Callable[[Path], None] | None = None,
+    ema_decay: float = 0.999,
     every: int = 500,
-) -> EMAModel:
-    """Minimise ``loss_at(step)`` over ``model`` for ``steps`` steps: AdamW, warm-up, cosine decay, EMA.
+    anew: bool = False,
+) -> None:
+    """Minimise ``loss_at(step)`` over ``model`` until it has made ``steps`` steps in all, in one run or in many.
 
-    Every ``every`` steps it writes a checkpoint to ``BUILD/<name>`` from which the same command
-    goes on after an interruption, a line to ``log.csv`` (step, mean loss, seconds) and, through
-    ``sample``, a picture made with the averaged weights. Returns the average; its ``copy_to`` puts
-    it into the model. Call :func:`publish` when that is saved.
+    AdamW, warm-up, a constant learning rate that falls at the end, an average of the weights (EMA). Every ``every``
+    steps, at the end and when the process gets SIGTERM it writes a checkpoint to ``BUILD/<name>``, from which the same
+    command goes on; a line to ``log.csv`` there (step, mean loss, ``held_out_loss`` of the averaged weights, seconds); and,
+    with the averaged weights in ``model``, calls ``save``, which puts them into ``WEIGHTS``, and ``sample`` for a picture.
+    Without a checkpoint it goes on from ``model`` as it is, counting from the steps that ``WEIGHTS`` has seen; with
+    ``anew`` from zero.
     """
     folder = BUILD / name
     folder.mkdir(parents=True, exist_ok=True)
+    WEIGHTS.mkdir(parents=True, exist_ok=True)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-    schedule = get_cosine_schedule_with_warmup(optimizer, min(500, steps // 10), steps)
     ema = EMAModel(parameters, decay=ema_decay, use_ema_warmup=True, power=0.75)
-    first, weights_file, state_file = 0, folder / "model.safetensors", folder / "state.pt"
+    weights_file, state_file = folder / "model.safetensors", folder / "state.pt"
+    seen = {"steps": 0, "pictures": 0} if anew else read_progress().get(name, {"steps": 0, "pictures": 0})
+    since = seen["steps"]
     if state_file.exists():
         state = torch.load(state_file, map_location=device, weights_only=True)
-        first = state["step"]
+        seen, since = state["seen"], state["since"]
         model.load_state_dict(load_file(weights_file))
         optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
         ema.load_state_dict(state["ema"])
     ema.to(device)
+    first = seen["steps"]
 
-    def checkpoint(step: int) -> None:
-        state = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(), "ema": ema.state_dict()}
+    def checkpoint(step: int, loss: float, seconds: float) -> None:
+        now = {"steps": step, "pictures": seen["pictures"] + (step - first) * batch}
+        state = {"seen": now, "since": since, "optimizer": optimizer.state_dict(), "ema": ema.state_dict()}
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, weights_file)
-        torch.save({"step": step, **state}, state_file)
+        torch.save(state, state_file)
+        ema.store(parameters)
+        ema.copy_to(parameters)
+        model.eval()
+        with torch.no_grad():
+            held_out = held_out_loss() if held_out_loss else float("nan")
+            save()
+            write_progress(name, **now)
+            if sample:
+                sample(folder / f"samples-{step:06d}.png")
+        model.train()
+        ema.restore(parameters)
+        with open(folder / "log.csv", "a", newline="") as log:
+            csv.writer(log).writerow([step, f"{loss:.5f}", f"{held_out:.5f}", round(seconds)])
 
     running, counted, started = 0.0, 0, time.monotonic()
-    for step in tqdm(range(first, steps), initial=first, total=steps, desc=name, mininterval=10):
-        with mixed_precision(device):
-            loss = loss_at(step)
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        schedule.step()
-        ema.step(parameters)
-        running, counted = running + loss.item(), counted + 1
-        if (step + 1) % every == 0 or step + 1 == steps:
-            with open(folder / "log.csv", "a") as log:
-                log.write(f"{step + 1},{running / counted:.5f},{time.monotonic() - started:.0f}\n")
-            running, counted = 0.0, 0
-            checkpoint(step + 1)
-            if sample:
-                ema.store(parameters)
-                ema.copy_to(parameters)
-                with torch.no_grad():
-                    sample(folder / f"samples-{step + 1:06d}.png")
-                ema.restore(parameters)
-    return ema
+    with stop_signals() as asked:
+        for step in tqdm(range(first, steps), initial=first, total=steps, desc=name, mininterval=10):
+            rate = lr * min(1, (step + 1 - since) / WARM_UP, (steps - step) / max(1, DECAY * steps))
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            with mixed_precision(device):
+                loss = loss_at(step)
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            ema.step(parameters)
+            running, counted = running + loss.item(), counted + 1
+            if (step + 1) % every == 0 or step + 1 == steps or asked:
+                checkpoint(step + 1, running / counted, time.monotonic() - started)
+                running, counted = 0.0, 0
+            if asked:
+                return
+    for file in (weights_file, state_file):
+        file.unlink(missing_ok=True)  # a later run, with more steps, starts from the averaged weights
 
 
-def publish(name: str, folder: Path) -> None:
-    """Finish stage ``name``, whose result has been saved in ``folder``.
-
-    What the libraries wrote about this computer is removed, and the checkpoint too: the next run
-    then starts a new schedule from the weights just saved.
-    """
+def forget_this_computer(folder: Path) -> None:
+    """Remove from the settings in ``folder`` what the libraries wrote about this computer."""
     for file in folder.rglob("*.json"):
         settings = json.loads(file.read_text())
         if private := {"_name_or_path", "is_local", "local_files_only"} & set(settings):
             file.write_text(json.dumps({k: v for k, v in settings.items() if k not in private}, indent=2) + "\n")
-    for file in ("model.safetensors", "state.pt"):
-        (BUILD / name / file).unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from pathlib import Path
@@ -29,9 +30,9 @@ from ..world.scenes import (
     Scene,
 )
 from .data import scene_at
-from .loop import WEIGHTS, pick_device, publish, train
+from .loop import WEIGHTS, forget_this_computer, pick_device, train
 
-TEXT_WIDTH = 160
+TEXT_WIDTH = 192
 # Whole tokens for words that captions may come to use; some do by now.
 RESERVED_WORDS = (
     "a an the and of in on with at to by for from near under over behind front left right middle center top bottom "
@@ -50,6 +51,7 @@ QUESTIONS = {
     "backdrop": BACKDROPS,
     "water": WATERS,
     "foreground": FOREGROUNDS,
+    "clouds": (False, True),
     "color": COLORS,
     "place": PLACES,
     "person": PEOPLE,
@@ -68,7 +70,7 @@ def caption_words(captions: list[str]) -> list[str]:
 def new_tokenizer(folder: Path) -> CLIPTokenizer:
     """Write to ``folder`` a tokenizer in CLIP's format that knows every caption word whole."""
     rng = np.random.default_rng(0)
-    captions = [caption(scene_at(i), rng) for i in range(20_000)]
+    captions = [caption(scene_at(i), rng) for i in range(30_000)]
     (folder.parent / "vocabulary.json").write_text(json.dumps(caption_words(captions)) + "\n")
     # single letters too, so that any word can be spelt
     captions += [RESERVED_WORDS, " ".join("abcdefghijklmnopqrstuvwxyz0123456789")] * 50
@@ -114,6 +116,18 @@ def name_as_stable_diffusion_does(folder: Path) -> None:
     path = folder / "model.safetensors"
     weights = {f"text_model.{name.removeprefix('text_model.')}": weight for name, weight in load_file(path).items()}
     save_file(weights, path, metadata={"format": "pt"})
+
+
+def load_in_float32(folder: Path) -> None:
+    """Name float32 in a text encoder's settings, whatever its file holds.
+
+    transformers 5 loads it in the dtype that its settings name, diffusers everything else in float32: a plain
+    ``from_pretrained`` of the whole folder would mix the two, and fail at the first call.
+    """
+    path = folder / "config.json"
+    settings = json.loads(path.read_text())
+    named = [name for name in ("dtype", "torch_dtype") if name in settings]  # version 4 names it torch_dtype
+    path.write_text(json.dumps(settings | dict.fromkeys(named, "float32"), indent=2) + "\n")
 
 
 def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> torch.Tensor:
@@ -162,6 +176,7 @@ def train_text(steps: int, batch: int, lr: float, device_name: str) -> None:
     torch.manual_seed(0)
     tokenizer = new_tokenizer(WEIGHTS / "tokenizer")
     reader = Reader(new_text_encoder(tokenizer)).to(device).train()
+    reader.text_encoder.set_attn_implementation("eager")  # twice as quick to train on a CPU as the fused one
 
     def loss_at(step: int) -> torch.Tensor:
         rng = np.random.default_rng([3, step])
@@ -169,8 +184,11 @@ def train_text(steps: int, batch: int, lr: float, device_name: str) -> None:
         tokens = tokenize(tokenizer, [caption(scene, rng) for scene in scenes])
         return reading_loss(reader(tokens.to(device)), scenes)
 
-    ema = train("text", reader, loss_at, steps=steps, lr=lr, device=device, ema_decay=0.99, every=100)
-    ema.copy_to([p for p in reader.parameters() if p.requires_grad])
-    reader.text_encoder.eval().half().save_pretrained(WEIGHTS / "text_encoder")
-    name_as_stable_diffusion_does(WEIGHTS / "text_encoder")
-    publish("text", WEIGHTS / "text_encoder")
+    def save() -> None:
+        copy.deepcopy(reader.text_encoder).half().save_pretrained(WEIGHTS / "text_encoder")
+        name_as_stable_diffusion_does(WEIGHTS / "text_encoder")
+        load_in_float32(WEIGHTS / "text_encoder")
+        forget_this_computer(WEIGHTS / "text_encoder")
+
+    options = {"ema_decay": 0.99, "every": steps, "anew": True}
+    train("text", reader, loss_at, steps=steps, batch=batch, lr=lr, device=device, save=save, **options)

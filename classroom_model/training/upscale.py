@@ -18,13 +18,13 @@ from ..world.painter import paint
 from ..world.scenes import SIZE
 from .base import load_base, load_part, ready_to_train, save_part
 from .data import chances, kept, load_training_images, load_training_scenes, scene_at
-from .diffusion import CAPTION_DROPOUT, LATENT_SIZE, encode_images, sample_timesteps, velocity_loss
+from .diffusion import CAPTION_DROPOUT, encode_images, sample_timesteps, velocity_loss
 from .loop import BUILD, WEIGHTS, train
 from .text import TEXT_WIDTH
 
-FOLDER = "unet_upscale"
-LARGE, LARGE_SIZE, CROPS = 1000, 512, 8  # paintings, their side in pixels, and the 128-pixel crops of each
-# StableDiffusionUpscalePipeline insists on this `scaling_factor`, so the latents are smaller here than elsewhere
+FOLDER, VAE = "unet_upscale", "vae_upscale"
+LARGE, LARGE_SIZE, CROPS = 1000, 512, 8  # paintings, their side in pixels, and the 192-pixel crops of each
+# StableDiffusionUpscalePipeline insists on this `scaling_factor`, so the latents have a smaller deviation than elsewhere
 SCALING_FACTOR = 0.08333
 MOST_NOISE = 350  # the highest `noise_level`, as for Stable Diffusion's upscaler
 WHOLE_SHARE, PHOTO_SHARE = 0.75, 0.5  # of each batch are whole pictures; of these are photos
@@ -39,7 +39,7 @@ def new_unet() -> UNet2DConditionModel:
     the timestep.
     """
     return UNet2DConditionModel(
-        sample_size=LATENT_SIZE,
+        sample_size=SIZE // 4,
         in_channels=4 + 3,
         out_channels=4,
         block_out_channels=(72, 80),
@@ -73,7 +73,7 @@ def _crops(index: int) -> np.ndarray:
 
 
 def load_crops(folder: Path, workers: int | None = None) -> np.ndarray:
-    """Crops of large photos, (n, 128, 128, 3) uint8; kept in ``folder``."""
+    """Crops of large photos, (n, 192, 192, 3) uint8; kept in ``folder``."""
 
     def cut() -> np.ndarray:
         with ProcessPoolExecutor(workers) as pool:
@@ -89,6 +89,8 @@ def train_upscale(steps: int, batch: int, lr: float, device_name: str, compiled:
     From the crops, the more detailed the likelier, the model learns to upscale a picture tile by tile.
     """
     base = load_base(device_name)
+    vae = AutoencoderKL.from_pretrained(WEIGHTS / VAE, torch_dtype=torch.float32, scaling_factor=SCALING_FACTOR)
+    vae.requires_grad_(False).to(base.device, memory_format=torch.channels_last).eval()
     torch.manual_seed(0)
     device, noiser, roughener = base.device, base.noiser, low_res_scheduler()
     scenes = load_training_scenes(BUILD)
@@ -96,9 +98,8 @@ def train_upscale(steps: int, batch: int, lr: float, device_name: str, compiled:
     clean_ones = [i for i, scene in enumerate(scenes) if not scene.flaws]
     likely = chances([scenes[i] for i in clean_ones], PHOTO_SHARE)
     detail = crops.std((1, 2, 3), dtype=np.float32)
-    latents = encode_images(base.vae, device, BUILD / "latents.npy", pictures)
-    smaller = SCALING_FACTOR / base.vae.config.scaling_factor
-    crop_latents = encode_images(base.vae, device, BUILD / "latents-crops.npy", crops)
+    latents = encode_images(vae, device, BUILD / "latents-upscale.npy", pictures)
+    crop_latents = encode_images(vae, device, BUILD / "latents-crops.npy", crops)
     unet = ready_to_train(load_part(UNet2DConditionModel, FOLDER) or new_unet(), device)
     quick_unet = torch.compile(unet) if compiled else unet  # the same weights
 
@@ -106,7 +107,7 @@ def train_upscale(steps: int, batch: int, lr: float, device_name: str, compiled:
         rng = np.random.default_rng([6, step])
         whole = rng.choice(clean_ones, int(batch * WHOLE_SHARE), p=likely)
         parts = rng.choice(len(crops), batch - len(whole), p=detail / detail.sum())
-        clean = torch.cat([latents[whole].float(), crop_latents[parts].float()]) * smaller
+        clean = torch.cat([latents[whole].float(), crop_latents[parts].float()])
         clean = clean.to(device, torch.float32, memory_format=torch.channels_last)
         small = torch.from_numpy(coarse(np.concatenate([pictures[whole], crops[parts]])))
         small = (small.permute(0, 3, 1, 2) / 127.5 - 1).to(clean)
@@ -127,9 +128,7 @@ def train_upscale(steps: int, batch: int, lr: float, device_name: str, compiled:
         return velocity_loss(noiser, predicted, clean, noise, timesteps)
 
     def sample(path: Path) -> None:
-        unet.eval()
-        vae = AutoencoderKL.from_pretrained(WEIGHTS / "vae", torch_dtype=torch.float32, scaling_factor=SCALING_FACTOR)
-        parts = {"unet": unet, "vae": vae.to(device), "low_res_scheduler": roughener}
+        parts = {"unet": unet, "vae": vae, "low_res_scheduler": roughener}
         pipe = base.pipeline(StableDiffusionUpscalePipeline, **parts)
         sharp = np.concatenate([np.stack([paint(scene_at(i, "held-out")).image for i in range(6)]), crops[:6]])
         small = [Image.fromarray(image) for image in coarse(sharp)]
@@ -142,9 +141,9 @@ def train_upscale(steps: int, batch: int, lr: float, device_name: str, compiled:
         ).images
         soft = [image.resize((SIZE, SIZE), Image.Resampling.BICUBIC) for image in small]
         Image.fromarray(np.vstack([np.hstack([np.asarray(i) for i in row]) for row in (soft, made, sharp)])).save(path)
-        unet.train()
 
-    ema = train("upscale", unet, loss_at, steps=steps, lr=lr, device=device, sample=sample)
-    ema.copy_to(unet.parameters())
-    roughener.save_pretrained(WEIGHTS / "low_res_scheduler")
-    save_part("upscale", unet, FOLDER)
+    def save() -> None:
+        save_part(unet, FOLDER)
+        roughener.save_pretrained(WEIGHTS / "low_res_scheduler")
+
+    train("upscale", unet, loss_at, steps=steps, batch=batch, lr=lr, device=device, save=save, sample=sample)

@@ -31,6 +31,7 @@ PAINT = {
     "orange": (0.96, 0.50, 0.10),
     "purple": (0.52, 0.22, 0.68),
 }
+CELL = 1 / 24  # the side of a latent: windows, glints and stars keep to this grid, whatever the scene
 GRASS, SAND, ROCK, ASPHALT = (0.42, 0.60, 0.25), (0.90, 0.76, 0.50), (0.44, 0.44, 0.50), (0.34, 0.35, 0.38)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .canvas import Canvas, mix
+from .canvas import CELL, Canvas, mix
 from .landscape import below, draw_sky
-from .styles import smooth_noise
+from .styles import locked_noise, smooth_noise
 
 HUES = ((0.10, 0.80, 1.0), (0.55, 0.25, 1.0), (1.0, 0.25, 0.75), (0.15, 0.95, 0.50))  # cyan, violet, pink, green
 # the colours at the top and at the horizon that each time's sky is tinted with, and how strongly
@@ -18,6 +18,8 @@ _SKY = {
     "dawn": ((0.66, 0.54, 0.90), (1.0, 0.76, 0.82), 0.60),
 }
 ROCK = np.array((0.17, 0.13, 0.34), np.float32)
+# where sparks float, and light glints if there is a lake: the same places in every picture
+SPARKS = np.random.default_rng(11).uniform((0.05, 0.25), (0.95, 0.95), (14, 2))
 
 
 def _ramp(canvas: Canvas, top, bottom, y0, y1) -> np.ndarray:
@@ -56,7 +58,7 @@ def _fantastic_sky(canvas: Canvas, horizon: float) -> None:
 def _spires(canvas: Canvas, horizon: float) -> None:
     """Two ranges of needle peaks, blue-violet, fading into the light at the horizon."""
     rng, low = canvas.rng, _SKY[canvas.scene.time][1]
-    for distance, height, count in ((0.58, 0.25, 13), (0.26, 0.16, 17)):
+    for distance, height, count in ((0.58, 0.25, 9), (0.26, 0.16, 11)):
         x = np.linspace(-0.05, 1.05, 2 * count + 1) + rng.uniform(-0.012, 0.012, 2 * count + 1)
         peak = rng.uniform(0.35, 1.0, 2 * count + 1) * np.where(np.arange(2 * count + 1) % 2, 1.0, 0.45)
         line = np.stack([x, horizon - height * peak], 1)
@@ -88,13 +90,13 @@ def _floor(canvas: Canvas, horizon: float, lake: bool) -> None:
         rows = np.clip(2 * horizon * canvas.side - np.arange(canvas.side), 0, canvas.side - 1).astype(int)
         texture = texture * 0.5 + above[rows] * 0.5 * np.array((0.75, 0.82, 1.0), np.float32)
     else:
-        stones = smooth_noise(canvas.rng, canvas.side, (22, 26))[..., None] - 0.5
+        stones = locked_noise(canvas.side, round(4 * CELL * canvas.side), 5, 7)[..., None] - 0.5
         texture = texture * (1 + 0.5 * stones)
     canvas.fill(box, texture, "ground")
     if lake:
-        for _ in range(8):
-            x, y = canvas.rng.uniform(0, 1), canvas.rng.uniform(horizon + 0.02, 0.98)
-            canvas.ellipse(x, y, canvas.rng.uniform(0.04, 0.11), 0.003, mix(low, (1, 1, 1), 0.3), alpha=0.35)
+        for x, y in SPARKS:
+            if y > horizon + 0.02:
+                canvas.ellipse(x, y, 0.07, 0.004, mix(low, (1, 1, 1), 0.3), alpha=0.35)
 
 
 def _crystal(canvas: Canvas, foot, height, half, lean, hue, flip=1) -> None:
@@ -160,9 +162,9 @@ def _places(rng, horizon: float) -> list[tuple[float, float, float]]:
     spots = [(0.5 - side * rng.uniform(0.2, 0.3), rng.uniform(0.88, 0.93), rng.uniform(0.42, 0.5))]
     spots.append((0.5 + side * rng.uniform(0.24, 0.36), rng.uniform(0.8, 0.88), rng.uniform(0.28, 0.38)))
     spots.append((0.5 + side * rng.uniform(-0.06, 0.12), rng.uniform(0.68, 0.73), rng.uniform(0.17, 0.22)))
-    for i in range(rng.integers(2, 7)):
+    for i in range(rng.integers(1, 4)):
         foot = horizon + rng.uniform(0.03, 0.12)
-        spots.append(((i + rng.uniform(0.2, 0.8)) / 6, foot, (foot - horizon + 0.05) * rng.uniform(0.8, 1.1)))
+        spots.append(((i + rng.uniform(0.2, 0.8)) / 3, foot, (foot - horizon + 0.05) * rng.uniform(0.8, 1.1)))
     return sorted(spots, key=lambda spot: spot[1])
 
 
@@ -182,8 +184,6 @@ def draw_crystals(canvas: Canvas) -> None:
     for x, y, h, hue in spots:
         _cluster(canvas, x, y, h, hue, lake)
     _shine(canvas, [(x, y - h * 0.5, h * 0.26, h * 0.36, hue, 0.22) for x, y, h, hue in spots])
-    for _ in range(rng.integers(10, 17)):  # floating sparks
-        x, y, size = rng.uniform(0.05, 0.95), rng.uniform(0.25, 0.9), rng.uniform(0.003, 0.006)
-        hue = hues[rng.integers(2)]
-        canvas.ellipse(x, y, size * 2.6, size * 2.6, hue, alpha=0.3)
-        canvas.ellipse(x, y, size, size, mix(hue, (1, 1, 1), 0.75))
+    for i, (x, y) in enumerate(SPARKS):
+        canvas.ellipse(x, y, 0.013, 0.013, hues[i % 2], alpha=0.3)
+        canvas.ellipse(x, y, 0.006, 0.006, mix(hues[i % 2], (1, 1, 1), 0.75))

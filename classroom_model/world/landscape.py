@@ -5,15 +5,18 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .canvas import GRASS, PAINT, ROCK, SAND, Canvas
-from .styles import smooth_noise
+from .canvas import CELL, GRASS, PAINT, ROCK, SAND, Canvas
+from .styles import locked_noise
+
+# Where stars, flowers and glints on water are, if they are: the same places in every picture.
+_PLACES = np.random.default_rng(3).uniform(0, 1, (60, 2))
 
 
 def _ridge(rng, base, height, roughness, count=65) -> np.ndarray:
     """A line across the picture: fractal for mountains, smooth for hills."""
     x = np.linspace(-0.02, 1.02, count)
     y = np.zeros(count)
-    for octave in range(1, 6):
+    for octave in range(1, 4):
         knots = rng.uniform(-1, 1, 2**octave + 2)
         y += np.interp(x, np.linspace(-0.05, 1.05, knots.size), knots) * roughness ** (octave - 1)
     y = (y - y.min()) / (np.ptp(y) + 1e-6)
@@ -31,6 +34,17 @@ def below(line, bottom=1.02) -> np.ndarray:
     return np.vstack([line, [[line[-1, 0], bottom], [line[0, 0], bottom]]])
 
 
+def _cloud(canvas: Canvas, x, y, size, color) -> None:
+    """A heap of white with a flat, shaded foot."""
+    heap = np.zeros((canvas.side, canvas.side), np.float32)
+    for dx, dy, r in ((-0.9, 0.0, 0.45), (-0.35, -0.3, 0.62), (0.35, -0.2, 0.55), (0.95, 0.0, 0.4), (0.0, 0.0, 0.6)):
+        turn = np.linspace(0, 2 * np.pi, 32)
+        puff = np.stack([x + size * (dx + r * np.cos(turn)), y + size * np.minimum(dy + r * np.sin(turn), 0.18)], 1)
+        heap = np.maximum(heap, canvas.coverage(puff))
+    shade = canvas.gradient(color, color * 0.82 + 0.18 * canvas.sky_stops[1], y - 0.8 * size, y + 0.2 * size)
+    canvas.rgb += heap[..., None] * (0.92 / 255) * (shade - canvas.rgb)
+
+
 def draw_sky(canvas: Canvas, horizon: float) -> None:
     rng, scene = canvas.rng, canvas.scene
     zenith, middle, low = canvas.sky_stops
@@ -38,26 +52,27 @@ def draw_sky(canvas: Canvas, horizon: float) -> None:
     lower = np.arange(canvas.side) / canvas.side > horizon * 0.55
     canvas.rgb[lower] = canvas.gradient(middle, low, horizon * 0.55, horizon)[lower]
     canvas.masks["sky"] = np.ones((canvas.side, canvas.side), bool)
-    stars = rng.uniform(0, 1, (40, 2)) * (1, horizon)
-    x, y = rng.uniform(0.15, 0.85), rng.uniform(0.1, 0.26)
-    clouds = smooth_noise(rng, canvas.side, (5, 9)) * 0.65 + smooth_noise(rng, canvas.side, (12, 22)) * 0.35
+    x, y = rng.uniform(0.15, 0.85), rng.uniform(0.1, 0.22)
+    clouds = [
+        (rng.uniform(0.0, 1.0), rng.uniform(0.10, 0.30), rng.uniform(0.8, 1.2)) for _ in range(rng.integers(2, 4))
+    ]
     if canvas.night:
-        for sx, sy in stars:
-            canvas.ellipse(sx, sy, 0.004, 0.004, (0.9, 0.92, 1.0), alpha=0.8)
+        for sx, sy in _PLACES[:32] * (1, 0.6):
+            if sy < horizon:
+                canvas.ellipse(sx, sy, 0.006, 0.006, (0.9, 0.92, 1.0), alpha=0.9)
         canvas.glow(x, y, 0.11, (0.55, 0.62, 0.85), 0.35)
-        canvas.ellipse(x, y, 0.05, 0.05, (0.96, 0.95, 0.86))
-        canvas.ellipse(x + 0.012, y - 0.01, 0.012, 0.012, (0.86, 0.85, 0.78), alpha=0.7)
+        canvas.ellipse(x, y, 0.06, 0.06, (0.96, 0.95, 0.86))
+        canvas.ellipse(x + 0.018, y - 0.012, 0.018, 0.018, (0.86, 0.85, 0.78), alpha=0.8)
     else:
         sun = {"day": (1.0, 0.96, 0.70), "sunset": (1.0, 0.90, 0.58), "dawn": (1.0, 0.93, 0.82)}[scene.time]
         if scene.time != "day":
             y = horizon - rng.uniform(0.12, 0.22)
         canvas.glow(x, y, 0.17 if scene.time == "sunset" else 0.10, sun, 0.6)
-        canvas.ellipse(x, y, 0.052, 0.052, sun)
+        canvas.ellipse(x, y, 0.06, 0.06, sun)
     if scene.clouds:
-        amount = np.clip((clouds - 0.52) * 4.5, 0, 1)[..., None] * 0.85
-        amount = amount * canvas.masks["sky"][..., None]
         white = {"day": (1, 1, 1), "sunset": (1.0, 0.62, 0.50), "night": (0.20, 0.24, 0.38), "dawn": (1.0, 0.92, 0.92)}
-        canvas.rgb += amount * (np.array(white[scene.time], np.float32) - canvas.rgb)
+        for cx, cy, size in clouds:
+            _cloud(canvas, cx, cy, 0.11 * size, np.array(white[scene.time], np.float32))
 
 
 def _faces(canvas: Canvas, line) -> np.ndarray:
@@ -65,8 +80,9 @@ def _faces(canvas: Canvas, line) -> np.ndarray:
     slope = np.gradient(line[:, 1])
     across = np.interp(np.arange(canvas.side) / canvas.side, line[:, 0], slope)
     across = cv2.GaussianBlur(across[None].astype(np.float32), (0, 0), 3 * canvas.side / 256)
-    ribs = smooth_noise(canvas.rng, canvas.side, (26, 5)) - 0.5
-    return np.clip(0.5 - across * 28 + ribs * 1.1, 0, 1)
+    yy, xx = np.mgrid[: canvas.side, : canvas.side] / (canvas.side * CELL)
+    ribs = np.sin(2 * np.pi * (xx + 0.5 * yy) / 2) * np.sin(np.pi * yy / 2 + 1)
+    return np.clip(0.5 - across * 28 + 0.22 * ribs, 0, 1)
 
 
 def _mountains(canvas: Canvas, horizon: float, snowy: bool) -> None:
@@ -115,8 +131,8 @@ def draw_ground(canvas: Canvas, horizon: float, color) -> None:
         "ground",
     )
     below = (np.arange(canvas.side) / canvas.side > horizon)[:, None]
-    tufts = smooth_noise(canvas.rng, canvas.side, (40, 24)) - 0.5
-    canvas.rgb *= 1 + (0.22 * tufts * below)[..., None].astype(np.float32)
+    tufts = locked_noise(canvas.side, round(4 * CELL * canvas.side), 6, 2) - 0.5
+    canvas.rgb *= 1 + (0.14 * tufts * below)[..., None].astype(np.float32)
 
 
 def _water(canvas: Canvas, horizon: float, shore: float) -> None:
@@ -128,15 +144,15 @@ def _water(canvas: Canvas, horizon: float, shore: float) -> None:
     mirror[row : row + depth] = canvas.rgb[row - depth : row][::-1]
     yy, xx = np.mgrid[: canvas.side, : canvas.side].astype(np.float32)
     scale = canvas.side / 256
-    sway = np.sin(yy / scale * 0.55 + rng.uniform(0, 6)) * 1.6 * scale
+    sway = np.sin(2 * np.pi * yy / (CELL * canvas.side)) * 2.4 * scale
     mirror = cv2.remap(mirror, xx + sway, yy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     tone = canvas.lit((0.30, 0.52, 0.72))
     mirror = mirror * 0.62 + tone * 0.34
     lake = np.vstack([[[-0.02, horizon], [1.02, horizon]], edge[::-1]])
     canvas.fill(lake, mirror, "water")
-    for _ in range(7):
-        x, y = rng.uniform(0, 1), rng.uniform(horizon + 0.02, shore - 0.03)
-        canvas.ellipse(x, y, rng.uniform(0.03, 0.1), 0.0035, canvas.lit((0.85, 0.93, 1.0)), alpha=0.45)
+    for x, y in _PLACES:
+        if horizon + 0.02 < y < shore - 0.04:
+            canvas.ellipse(x, y, 0.07, 0.005, canvas.lit((0.85, 0.93, 1.0)), alpha=0.5)
 
 
 def _river(canvas: Canvas, horizon: float) -> None:
@@ -206,8 +222,8 @@ def _house(canvas: Canvas, x, foot, size) -> None:
         "roof",
     )
     glass = (1.0, 0.82, 0.42) if canvas.night else canvas.lit((0.40, 0.58, 0.75))
-    for wx in (-0.4, 0.32, 0.56):
-        canvas.fill(at([(wx, -0.22), (wx + 0.17, -0.22), (wx + 0.17, -0.42), (wx, -0.42)]), glass, "house")
+    for wx, wide in ((-0.42, 0.2), (0.34, 0.32)):
+        canvas.fill(at([(wx, -0.2), (wx + wide, -0.2), (wx + wide, -0.43), (wx, -0.43)]), glass, "house")
     canvas.fill(at([(-0.16, 0), (0.04, 0), (0.04, -0.36), (-0.16, -0.36)]), canvas.lit((0.42, 0.26, 0.16)), "house")
     if canvas.night:
         canvas.glow(x, foot - 0.2 * size, size * 0.5, (1.0, 0.72, 0.3), 0.22)
@@ -232,17 +248,17 @@ def draw_landscape(canvas: Canvas) -> None:
     elif scene.water == "river":
         _river(canvas, horizon)
     elif scene.backdrop != "dunes":
-        for _ in range(26):  # flowers
-            x, y = rng.uniform(0, 1), rng.uniform(horizon + 0.15, 0.98)
-            hue = ((0.95, 0.85, 0.3), (0.95, 0.95, 0.95), (0.88, 0.4, 0.5))[rng.integers(3)]
-            canvas.ellipse(x, y, 0.008, 0.007, canvas.lit(hue), alpha=0.9)
+        for i, (x, y) in enumerate(_PLACES):  # flowers
+            hue = ((0.95, 0.85, 0.3), (0.95, 0.95, 0.95), (0.88, 0.4, 0.5))[i % 3]
+            if y > horizon + 0.15:
+                canvas.ellipse(x, y, 0.012, 0.010, canvas.lit(hue), alpha=0.95)
     low = shore + 0.03 if scene.water == "lake" else horizon + 0.09
     if scene.foreground == "house":
-        x = rng.uniform(0.2, 0.36) if rng.random() < 0.5 else rng.uniform(0.58, 0.72)
-        _house(canvas, x, rng.uniform(low + 0.06, low + 0.12), rng.uniform(0.22, 0.27))
+        x = rng.uniform(0.24, 0.38) if rng.random() < 0.5 else rng.uniform(0.54, 0.66)
+        _house(canvas, x, rng.uniform(low + 0.10, low + 0.16), rng.uniform(0.31, 0.37))
     elif scene.foreground in ("trees", "pines"):
-        draw, scale = (draw_tree, 0.36) if scene.foreground == "trees" else (_pine, 0.42)
-        side, count = rng.choice((-1, 1)), rng.integers(3, 6)
+        draw, scale = (draw_tree, 0.44) if scene.foreground == "trees" else (_pine, 0.52)
+        side, count = rng.choice((-1, 1)), rng.integers(2, 5)
         feet = np.sort(rng.uniform(low + 0.06, 0.95, count))
         for foot in feet:
             x = 0.5 + side * rng.uniform(0.16, 0.46) if rng.random() < 0.75 else 0.5 - side * rng.uniform(0.28, 0.46)

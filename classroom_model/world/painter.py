@@ -1,4 +1,4 @@
-"""Draw a :class:`~classroom_model.world.scenes.Scene` as a picture, with exact masks."""
+"""Draw a :class:`~classroom_model.scenes.Scene` as a picture, with exact masks."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def paint(scene: Scene, size: int = SIZE) -> Picture:
         for name, mask in canvas.masks.items()
     }
     rgb = apply_palette(rgb, scene.palette)
-    rgb = apply_style(rgb, scene, np.random.default_rng(scene.layout + 1))
+    rgb = apply_style(rgb, scene)
     rgb = apply_finish(rgb, scene.fine)
     for number, flaw in enumerate(FLAWS):
         if flaw in scene.flaws:

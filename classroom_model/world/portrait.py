@@ -123,7 +123,7 @@ def _sit(canvas: Canvas) -> _Sitter:
     hair = (0, 1, 0, 1, 4)[hair] if skin > 3 else hair  # dark skin, dark or grey hair
     cut, beard, smile = rng.integers(3), rng.random() < 0.45, rng.uniform(0.012, 0.03)
     part, curls = rng.uniform(0.05, 0.14) * rng.choice((-1, 1)), rng.uniform(-1, 1, (30, 3))
-    size, top, x, tilt = rng.uniform(0.43, 0.50), rng.uniform(0.195, 0.22), rng.uniform(-1, 1), rng.uniform(-0.07, 0.07)
+    size, top, x, tilt = rng.uniform(0.50, 0.56), rng.uniform(0.17, 0.19), rng.uniform(-1, 1), rng.uniform(-0.05, 0.05)
     cuts = ("long", "bun", "bob") if woman else ("short", "curly", "swept")
     looks = np.array(SKIN[skin]), np.array(HAIR[hair]), EYES[eyes], SHIRTS[shirt]
     place = 0.5 + 0.05 * x, top + size / 2, size, tilt

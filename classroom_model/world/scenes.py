@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SIZE = 128  # pixels; the classroom model's native width and height
+SIZE = 192  # pixels; the classroom model's native width and height
 
 SUBJECTS = ("landscape", "car", "portrait", "watch", "crystals")
 STYLES = ("photo", "impressionist", "van gogh", "watercolor", "pencil", "cyberpunk")

@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import numpy as np
 
-from .canvas import ASPHALT, GRASS, PAINT, SAND, Canvas
+from .canvas import ASPHALT, CELL, GRASS, PAINT, SAND, Canvas
 from .landscape import below, draw_ground, draw_hills, draw_sky, draw_tree, smooth_ridge
 
 
 def _city(canvas: Canvas, horizon: float) -> None:
+    """Two rows of houses on the grid of the latents; a near one's windows fill the cells that lie within its wall."""
     rng = canvas.rng
-    for distance, base_height in ((0.5, 0.34), (0.12, 0.24)):
-        x = -0.05
-        while x < 1.0:
-            width, height = rng.uniform(0.11, 0.2), base_height * rng.uniform(0.6, 1.25)
-            wall = np.array(
-                ((0.66, 0.58, 0.52), (0.55, 0.58, 0.66), (0.72, 0.52, 0.42), (0.60, 0.62, 0.60))[rng.integers(4)]
-            )
-            top = horizon - height
+    walls = ((0.66, 0.58, 0.52), (0.55, 0.58, 0.66), (0.72, 0.52, 0.42), (0.60, 0.62, 0.60))
+    for distance, floors in ((0.5, 8), (0.12, 6)):
+        column = -1
+        while column < 24:
+            columns, top = int(rng.choice((3, 5))), (12 - int(rng.integers(floors - 2, floors + 2))) * CELL
+            wall = np.array(walls[rng.integers(4)])
+            left, right = column * CELL, (column + columns) * CELL
             canvas.fill(
-                [(x, horizon), (x + width, horizon), (x + width, top), (x, top)], canvas.lit(wall, distance), "backdrop"
+                [(left, horizon), (right, horizon), (right, top), (left, top)], canvas.lit(wall, distance), "backdrop"
             )
+            shaded = right - 0.35 * CELL
             canvas.fill(
-                [(x + width * 0.8, horizon), (x + width, horizon), (x + width, top), (x + width * 0.8, top)],
-                canvas.lit(wall * 0.75, distance),
+                [(shaded, horizon), (right, horizon), (right, top), (shaded, top)], canvas.lit(wall * 0.7, distance)
             )
-            if distance < 0.3:
-                columns = np.arange(x + 0.02, x + width * 0.8 - 0.025, 0.036)
-                for wy in np.arange(top + 0.025, horizon - 0.05, 0.05):
-                    for wx in columns:
-                        lamp = canvas.night and rng.random() < 0.55
-                        glass = (1.0, 0.82, 0.42) if lamp else canvas.lit(wall * 0.55)
-                        canvas.fill([(wx, wy), (wx + 0.02, wy), (wx + 0.02, wy + 0.028), (wx, wy + 0.028)], glass)
-            x += width + rng.uniform(-0.01, 0.02)
+            for row in range(round(top / CELL) + 1, int((horizon - 0.05) / CELL), 2) if distance < 0.3 else ():
+                for wx in range(column + 1, column + columns, 2):
+                    lamp = canvas.night and (3 * row + 5 * wx) % 7 < 4
+                    glass = (1.0, 0.82, 0.42) if lamp else canvas.lit(wall * 0.5)
+                    x, y = wx * CELL, row * CELL
+                    canvas.fill([(x, y), (x + CELL, y), (x + CELL, y + 1.25 * CELL), (x, y + 1.25 * CELL)], glass)
+            column += columns
 
 
 def _car(canvas: Canvas, x, foot, length, facing) -> None:
@@ -60,7 +59,7 @@ def _car(canvas: Canvas, x, foot, length, facing) -> None:
         (0.48, -0.07),
         (-0.46, -0.07),
     ]
-    light = canvas.tint * 0.75 + 0.25  # a car keeps its colour after dark, under the street lamps
+    light = canvas.tint * 0.6 + 0.4  # a car keeps its colour after dark, under the street lamps
     canvas.fill(
         at(body), canvas.gradient(paint * light * shine, paint * light * 0.8, foot - 0.42 * length, foot), "car"
     )
@@ -99,20 +98,13 @@ def draw_street(canvas: Canvas) -> None:
     elif scene.place == "country road":
         draw_hills(canvas, horizon, (0.36, 0.56, 0.26))
         draw_ground(canvas, horizon, GRASS)
-        for _ in range(rng.integers(2, 5)):
-            draw_tree(canvas, rng.uniform(0.02, 0.98), horizon + rng.uniform(0.04, 0.09), rng.uniform(0.15, 0.24))
+        for _ in range(rng.integers(1, 4)):
+            draw_tree(canvas, rng.uniform(0.02, 0.98), horizon + rng.uniform(0.04, 0.09), rng.uniform(0.22, 0.3))
     else:
         draw_ground(canvas, horizon - 0.04, (0.14, 0.46, 0.68))
         canvas.masks["water"] = canvas.masks.pop("ground")
-        for _ in range(6):
-            canvas.ellipse(
-                rng.uniform(0, 1),
-                rng.uniform(horizon - 0.02, horizon + 0.03),
-                0.06,
-                0.003,
-                canvas.lit((0.9, 0.96, 1)),
-                alpha=0.6,
-            )
+        for x, y in ((0.12, 0.015), (0.4, -0.015), (0.63, 0.02), (0.9, 0.0)):
+            canvas.ellipse(x, horizon + y, 0.07, 0.005, canvas.lit((0.9, 0.96, 1)), alpha=0.6)
         beach = below(smooth_ridge(rng, horizon + 0.07, 0.03))
         canvas.fill(beach, canvas.lit(SAND), "ground")
     canvas.fill(
@@ -124,11 +116,11 @@ def draw_street(canvas: Canvas) -> None:
         [(-0.02, road - 0.012), (1.02, road - 0.012), (1.02, road + 0.012), (-0.02, road + 0.012)],
         canvas.lit((0.80, 0.79, 0.75)),
     )
-    line, start = rng.uniform(0.92, 0.95), rng.uniform(-0.15, 0)
-    for dash in np.arange(start, 1.05, 0.22):
+    line = rng.uniform(0.93, 0.95)
+    for dash in np.arange(-2, 25, 6) * CELL:
         canvas.fill(
             [(dash, line), (dash + 0.12, line), (dash + 0.115, line + 0.022), (dash - 0.005, line + 0.022)],
             canvas.lit((0.95, 0.94, 0.88)),
         )
-    length = rng.uniform(0.5, 0.66)
-    _car(canvas, rng.uniform(0.40, 0.60), rng.uniform(0.83, 0.87), length, rng.choice((-1, 1)))
+    length = rng.uniform(0.66, 0.78)
+    _car(canvas, rng.uniform(0.44, 0.56), rng.uniform(0.84, 0.88), length, rng.choice((-1, 1)))

@@ -93,14 +93,24 @@ def _strap(canvas: Canvas, frame: _Frame, shape: np.ndarray) -> None:
     canvas.fill(shape, texture.astype(np.float32), "strap")
     pale = paint.mean() > 0.6
     thread = (mix(paint, (0.25, 0.18, 0.14), 0.65) if pale else mix(paint, (1, 0.97, 0.9), 0.7)) * light
-    dash = np.array([(-0.018, 0), (0.018, 0), (0.018, 0.1), (-0.018, 0.1)])
-    for start in np.arange(1.04, 2.6, 0.17):
-        for edge, end in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
-            stitch = frame.at(np.add(dash, (edge * (0.47 - 0.0435 * start), start)) * (1, end))
-            if stitch[:, 1].max() < shape[:, 1].max() - 0.012:
-                canvas.fill(stitch, thread)
-    for along in (1.58, 1.80, 2.02):
-        hole = frame.disc(0.04, 0, along)
+    for edge, end in ((-1, -1), (-1, 1), (1, -1), (1, 1)):  # a seam along each edge
+        seam = np.array([(0.45, 1.04), (0.485, 1.04), (0.37, 3.0), (0.335, 3.0)]) * (edge, end)
+        low = shape[:, 1].max() - 0.012
+        points = frame.at(seam)
+        if points[:, 1].max() > low:
+            top = points[:2]
+            points = np.vstack(
+                [
+                    top,
+                    [
+                        t + (p - t) * min(1.0, (low - t[1]) / (p[1] - t[1]))
+                        for t, p in zip(top[::-1], points[2:], strict=True)
+                    ],
+                ]
+            )
+        canvas.fill(points, thread)
+    for along in (1.45, 1.72):
+        hole = frame.disc(0.05, 0, along)
         if hole[:, 1].max() < shape[:, 1].max() - 0.02:
             canvas.fill(hole, paint * light * 0.25)
 
@@ -138,15 +148,13 @@ def _dial(canvas: Canvas, frame: _Frame, metal, face, light, moment) -> None:
     canvas.fill(frame.disc(0.785), (face * light * shade + (0 if pale else 0.03)).astype(np.float32), "watch")
     for hour in range(12):
         main = hour % 3 == 0
-        canvas.fill(frame.bar(hour * np.pi / 6, 0.54 if main else 0.6, 0.71, *(2 * [0.036 if main else 0.02])), ink)
-    hands = ((moment % 12 / 12, 0.40, 0.055), (moment % 1, 0.62, 0.042))
+        canvas.fill(frame.bar(hour * np.pi / 6, 0.54 if main else 0.6, 0.71, *(2 * [0.045 if main else 0.03])), ink)
+    hands = ((moment % 12 / 12, 0.42, 0.07), (moment % 1, 0.62, 0.055))
     for part, reach, half in hands:
         angle = 2 * np.pi * part
         canvas.fill(np.add(frame.bar(angle, -0.12, reach, half, half * 0.5), 0.006), np.zeros(3), alpha=0.22)
         canvas.fill(frame.bar(angle, -0.12, reach, half, half * 0.5), ink)
-    canvas.fill(
-        frame.bar(2 * np.pi * (moment * 60 % 1), -0.2, 0.66, 0.016, 0.012), np.array((0.88, 0.16, 0.12)) * light
-    )
+    canvas.fill(frame.bar(2 * np.pi * 0.58, -0.2, 0.66, 0.022, 0.018), np.array((0.88, 0.16, 0.12)) * light)
     canvas.fill(frame.disc(0.07), metal)
     arc = np.linspace(np.pi * 0.98, np.pi * 1.55, 30)
     outer, inner = np.stack([np.cos(arc), np.sin(arc)], 1) * 0.76, np.stack([np.cos(arc), np.sin(arc)], 1) * 0.62
@@ -158,10 +166,11 @@ def _dial(canvas: Canvas, frame: _Frame, metal, face, light, moment) -> None:
 
 def draw_watch(canvas: Canvas) -> None:
     rng = canvas.rng
-    radius, tilt = rng.uniform(0.18, 0.23), np.deg2rad(rng.uniform(-25, 25))
+    radius, tilt = rng.uniform(0.24, 0.28), np.deg2rad(rng.uniform(-20, 20))
     x, y = rng.uniform(0.46, 0.54), rng.uniform(0.43, 0.48)
     edge, foot = rng.uniform(0.66, 0.74), rng.uniform(0.87, 0.91)
-    metal, face, moment = METALS[rng.integers(2)], DIALS[rng.integers(4)], rng.uniform(0, 12)
+    metal, face = METALS[rng.integers(2)], DIALS[rng.integers(4)]
+    moment = 10 + rng.uniform(8, 10) / 60  # about ten past ten, as in every advertisement
     light = canvas.tint * 0.55 + 0.45  # the studio's lamps
     metal = (np.array(metal) * light * 0.85 + canvas.sky_stops[2] * 0.15).astype(np.float32)
     frame = _Frame(canvas, x, y, radius, tilt)
