@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from .images import load_image
+from .images import load_image, load_mask
 
 
 def structure_similarity(image, other, where=None) -> float:
@@ -91,8 +91,7 @@ def _same_size(image, other) -> tuple[Image.Image, Image.Image]:
 
 def as_mask(where, size: tuple[int, int]) -> np.ndarray:
     """(height, width) bool, true in at least one place."""
-    mask = load_image(where).convert("L")
-    here = np.asarray(mask if mask.size == size else mask.resize(size, Image.Resampling.NEAREST)) > 127
+    here = np.asarray(load_mask(where, size)) > 127
     if not here.any():
         raise ValueError("The mask is black everywhere, so there is nothing to measure; make it white where it counts.")
     return here

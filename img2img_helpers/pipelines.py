@@ -133,6 +133,11 @@ def _card_for(model: str) -> ModelCard:
         return MODELS[model]
     if model.startswith("~"):
         model = os.path.expanduser(model)
+    if Path(model).suffix.lower() in (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx"):
+        raise ValueError(
+            f"{model!r} is a single file, and load_pipeline takes a folder in diffusers' format; make one with "
+            f"diffusers.StableDiffusionPipeline.from_single_file(…).save_pretrained('my-model')."
+        )
     if Path(model).is_dir():
         if not (Path(model) / "model_index.json").is_file():
             raise ValueError(f"The folder {model!r} holds no diffusers model: it has no model_index.json.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import numbers
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -45,6 +46,15 @@ class StepPlan:
     start_timestep: float
     signal_kept: float
 
+    def __str__(self) -> str:
+        calls = f"{self.unet_calls} UNet call{'s' * (self.unet_calls != 1)}"
+        if self.steps_run == 0:
+            calls += ", which this scheduler makes although no step was asked for"
+        return (
+            f"{self.steps_run} of {self.num_inference_steps} steps run, from timestep {self.start_timestep:g}, where "
+            f"{self.signal_kept:.0%} of the signal is left: {calls}"
+        )
+
 
 def plan_steps(
     pipeline_or_scheduler: DiffusionPipeline | SchedulerMixin, strength: float, num_inference_steps: int
@@ -56,12 +66,15 @@ def plan_steps(
     img2img pipeline.
 
     Args:
-        pipeline_or_scheduler: any diffusers img2img pipeline, or any scheduler.
+        pipeline_or_scheduler: a diffusers img2img pipeline, or a scheduler. Latent consistency pipelines run all
+            steps, over a shorter stretch. Those that hand their scheduler sigmas of their own (Flux, Qwen-Image), or
+            shift them by the picture's size, are refused.
         strength: 0 to 1.
         num_inference_steps: at least 1.
 
     Raises:
-        ValueError: when a value is out of range, or when the scheduler cannot make that many steps.
+        ValueError: when a value is out of range, when the scheduler cannot make that many steps, or when the
+            pipeline's timesteps depend on more than these settings.
         NothingRunsError: a ``ValueError`` for when no step would run (diffusers itself then fails
             with "cannot reshape tensor of 0 elements"); names values that would work.
     """
@@ -79,9 +92,21 @@ def plan_steps(
         raise ValueError(
             f"plan_steps needs a diffusers pipeline or scheduler, not {type(pipeline_or_scheduler).__name__}."
         )
+    call = type(pipeline_or_scheduler).__call__ if is_pipeline and callable(pipeline_or_scheduler) else None
+    own_sigmas = call is not None and not hasattr(scheduler, "alphas_cumprod") and "linspace" in inspect.getsource(call)
+    if own_sigmas or scheduler.config.get("use_dynamic_shifting"):
+        raise ValueError(
+            f"{type(pipeline_or_scheduler).__name__} takes its timesteps from more than strength and steps, such as the "
+            f"picture's size, so plan_steps cannot tell them; count them in a callback_on_step_end."
+        )
+    # latent consistency: the scheduler itself is told the strength
+    is_consistency = call is not None and "original_inference_steps" in inspect.signature(call).parameters
     rule = getattr(type(pipeline_or_scheduler), "get_timesteps", StableDiffusionImg2ImgPipeline.get_timesteps)
 
     def what_runs(strength: float, steps: int) -> tuple[torch.Tensor, int]:
+        if is_consistency:
+            timesteps, _ = retrieve_timesteps(scheduler, steps, "cpu", original_inference_steps=None, strength=strength)
+            return timesteps, len(timesteps)
         retrieve_timesteps(scheduler, steps, "cpu")
         return rule(SimpleNamespace(scheduler=scheduler), steps, strength, "cpu")
 
@@ -96,7 +121,7 @@ def plan_steps(
         timesteps, steps_run = what_runs(strength, num_inference_steps)
     except ValueError as error:  # more steps than this scheduler can make
         most = min(num_inference_steps, scheduler.config.num_train_timesteps)
-        works = next((n for n in range(most, 0, -1) if runs(1.0, n)), None)
+        works = next((n for n in range(most, 0, -1) if runs(strength if is_consistency else 1.0, n)), None)
         if works is None:
             raise
         raise ValueError(

@@ -44,10 +44,16 @@ def upscale_tiles(
         An image as many times as large as ``pipe`` makes it, 4 for all the course's upscalers.
 
     Raises:
-        ValueError: if ``overlap`` or ``batch_size`` is out of range.
+        ValueError: if ``overlap`` or ``batch_size`` is out of range, or an option does not fit a picture made of tiles.
     """
     import torch
 
+    if not isinstance(prompt, str) or not isinstance(options.get("negative_prompt") or "", str):
+        raise ValueError("upscale_tiles takes one prompt and one negative prompt, each a text, for all tiles.")
+    if options.get("num_images_per_prompt") not in (None, 1):
+        raise ValueError("upscale_tiles makes one picture; for another, call it again with another seed.")
+    if taken := {"image", "latents", "generator", "output_type"} & set(options):
+        raise ValueError(f"upscale_tiles sets {', '.join(sorted(taken))} itself, for each tile; leave it out.")
     image, tile = load_image(image), pipe.unet.config.sample_size
     overlap = tile // 4 if overlap is None else overlap
     if not 0 <= overlap <= tile // 2:

@@ -7,9 +7,12 @@ JupyterLab, or in Colab, where anywidget turns on the manager that ``paint_mask`
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import html
 import io
+import math
+import numbers
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,21 +21,20 @@ from typing import TYPE_CHECKING
 
 import anywidget
 import ipywidgets
-import numpy as np
 import traitlets
 from IPython.display import HTML
 from PIL import Image
 
-from .images import load_for, load_image
+from .images import load_for, load_image, load_mask
 from .measure import structure_similarity
 from .memory import is_out_of_memory, out_of_memory_advice
-from .strength import plan_steps
+from .strength import NothingRunsError, plan_steps
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
+MAX_SEED = 2**53 - 1  # the largest whole number that a browser keeps
 FRONTEND = Path(__file__).parent / "frontend"
-PNG_URL = "data:image/png;base64,"
 
 
 def _encoded(image: Image.Image, kind: str = "png", **options: int) -> bytes:
@@ -45,9 +47,11 @@ def _url(image: Image.Image, kind: str = "png", **options: int) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(_encoded(image, kind, **options)).decode()}"
 
 
-def _small_url(image: Image.Image) -> str:
-    """For looking at only: a sixth of a PNG's size."""
-    return _url(image, "webp", quality=90)
+def _small_url(image: Image.Image, width: int) -> str:
+    """For looking at only, ``width`` pixels wide: no more than a sharp screen shows, and a sixth of a PNG's size."""
+    shown = image.copy()
+    shown.thumbnail((2 * width, 10 * width), reducing_gap=2)
+    return _url(shown, "webp", quality=90)
 
 
 class StaticWidget(HTML):
@@ -91,8 +95,8 @@ def before_after(
     left, right = labels
     return StaticWidget(
         "before_after.html",
-        before=_small_url(before),
-        after=_small_url(after),
+        before=_small_url(before, int(width)),
+        after=_small_url(after, int(width)),
         left=left,
         right=right,
         width=int(width),
@@ -138,12 +142,13 @@ def picture_slider(
     selected = len(images) // 2 if selected is None else selected
     if not 0 <= selected < len(images):
         raise ValueError(f"selected must be from 0 to {len(images) - 1} for {len(images)} images, not {selected}.")
+    width = int(width) or (320 if beside is None else 640)
     frames = "".join(
-        f'<img src="{_small_url(image)}" alt="{html.escape(f"{name} {label}")}" data-label="{html.escape(label)}" '
+        f'<img src="{_small_url(image, width)}" alt="{html.escape(f"{name} {label}")}" data-label="{html.escape(label)}" '
         f'data-caption="{html.escape(caption)}"{"" if i == selected else " hidden"}>'
         for i, (image, label, caption) in enumerate(zip(images, labels, captions, strict=True))
     )
-    still = "" if beside is None else f'<div><img src="{_small_url(load_image(beside))}" alt="the input"></div>'
+    still = "" if beside is None else f'<div><img src="{_small_url(load_image(beside), width)}" alt="the input"></div>'
     return StaticWidget(
         "picture_slider.html",
         markup={"frames": frames, "beside": still},
@@ -152,7 +157,7 @@ def picture_slider(
         selected=selected,
         label=labels[selected],
         caption=captions[selected],
-        width=int(width) or (320 if beside is None else 640),
+        width=width,
         alt=alt or f"A slider over {name}: {', '.join(labels)}",
     )
 
@@ -176,20 +181,13 @@ class MaskPainter(anywidget.AnyWidget):
         """What has been painted, 255, on black, 0: mode ``L``, of exactly the image's size."""
         if not self.data:
             return Image.new("L", tuple(self.size), 0)
-        drawn = Image.open(io.BytesIO(base64.b64decode(self.data.removeprefix(PNG_URL))))
-        painted = np.asarray(drawn.convert("RGBA"))[..., 3] >= 128
-        return Image.fromarray(painted.astype(np.uint8) * 255)
+        return load_mask(self.data)
 
     @mask.setter
     def mask(self, mask) -> None:
-        mask = load_image(mask).convert("L")
-        if mask.size != tuple(self.size):
-            raise ValueError(
-                f"The mask is {mask.width}×{mask.height} pixels, the image {self.size[0]}×{self.size[1]}; resize the "
-                f"mask with Image.Resampling.NEAREST."
-            )
+        mask = load_mask(mask, tuple(self.size))
         drawn = Image.new("RGBA", mask.size, "white")
-        drawn.putalpha(mask.point(lambda value: 255 * (value >= 128)))
+        drawn.putalpha(mask)
         self.data = _url(drawn)
 
 
@@ -200,16 +198,16 @@ def paint_mask(image, mask=None, *, brush: int | None = None, width: int = 384) 
 
     Args:
         image: anything :func:`~img2img_helpers.load_image` takes.
-        mask: to start from, of the image's size, white where painted; nothing if left out.
+        mask: to start from, white or opaque where painted; nothing if left out.
         brush: its width in the image's pixels, at first; a tenth of the image if left out.
         width: on the screen, in pixels.
 
     Raises:
-        ValueError: if ``mask`` has another size than ``image``.
+        ValueError: if ``mask`` has another shape than ``image``.
     """
     image = load_image(image)
     painter = MaskPainter(
-        image=_url(image), size=list(image.size), brush=brush or max(1, max(image.size) // 10), width=width
+        image=_small_url(image, width), size=list(image.size), brush=brush or max(1, max(image.size) // 10), width=width
     )
     if mask is not None:
         painter.mask = mask
@@ -244,12 +242,17 @@ class StrengthExplorer(ipywidgets.VBox):
             start["negative_prompt"], description="negative prompt", continuous_update=False, **wide
         )
         self.guidance_scale = ipywidgets.FloatSlider(
-            start["guidance_scale"], min=1, max=15, step=0.5, description="guidance scale", **wide
+            start["guidance_scale"],
+            min=min(1, start["guidance_scale"]),
+            max=max(15, start["guidance_scale"]),
+            step=0.5,
+            description="guidance scale",
+            **wide,
         )
         self.num_inference_steps = ipywidgets.IntSlider(
-            start["num_inference_steps"], min=1, max=100, description="steps", **wide
+            start["num_inference_steps"], min=1, max=max(100, start["num_inference_steps"]), description="steps", **wide
         )
-        self.seed = ipywidgets.BoundedIntText(start["seed"], min=0, max=2**31 - 1, description="seed", **wide)
+        self.seed = ipywidgets.BoundedIntText(start["seed"], min=0, max=MAX_SEED, description="seed", **wide)
         self.settings = (
             self.strength, self.prompt, self.negative_prompt, self.guidance_scale, self.num_inference_steps, self.seed
         )  # fmt: skip
@@ -384,9 +387,16 @@ def strength_explorer(
             kernel: for a page, or a projector.
 
     Raises:
-        ValueError: if the image has a size that ``pipe`` would cut, or a strength to precompute runs no step.
+        ValueError: if the image has a size that ``pipe`` would cut, a setting is out of range, or a strength to
+            precompute runs no step.
     """
     image = load_for(pipe, image)
+    if not isinstance(seed, numbers.Integral) or not 0 <= seed <= MAX_SEED:
+        raise ValueError(f"seed must be a whole number from 0 to {MAX_SEED}, not {seed!r}.")
+    if not isinstance(guidance_scale, numbers.Real) or not 0 <= guidance_scale < math.inf:
+        raise ValueError(f"guidance_scale must be a number of at least 0, not {guidance_scale!r}; 7.5 is usual.")
+    with contextlib.suppress(NothingRunsError):  # the widget says it, and a slider mends it
+        plan_steps(pipe, strength, num_inference_steps)
     start = {
         "prompt": prompt,
         "negative_prompt": negative_prompt,

@@ -168,7 +168,7 @@ CASES: dict[str, list[Case]] = {
         Case(
             "a small file that declares 20000×20000 pixels",
             lambda g: helpers.load_image(g.file("bomb.png", g.bomb)),
-            "bomb.png has far too many pixels, more than 50 million; shrink it first.",
+            "bomb.png has far too many pixels, more than 178 million; shrink it first.",
         ),
         Case(
             "an address that is not http",
@@ -611,9 +611,9 @@ CASES: dict[str, list[Case]] = {
             "The mask is black everywhere, so there is nothing to measure; make it white where it counts.",
         ),
         Case(
-            "a mask to start from, of another size",
-            lambda g: helpers.paint_mask(g.car, g.small),
-            "The mask is 16×16 pixels, the image 512×512; resize the mask with Image.Resampling.NEAREST.",
+            "a mask to start from, of another shape",
+            lambda g: helpers.paint_mask(g.car, g.small.resize((16, 8))),
+            "The mask is 16×8 pixels and the picture 512×512, another shape; if you prepared the picture, take prepared.mask(mask).",
         ),
     ],
     "Figures and widgets": [

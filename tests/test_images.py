@@ -1,12 +1,19 @@
+import base64
 import io
+import struct
+import zlib
+from types import SimpleNamespace
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms, ImageOps, features
 
-from img2img_helpers import example_image, example_mask, example_names, images, load_image, prepare_image
+from img2img_helpers import example_image, example_mask, example_names, images, load_image, paint_mask, prepare_image
+from img2img_helpers.images import load_mask
+from img2img_helpers.measure import as_mask
 from tests.fuzz import outcome
 
 
@@ -137,11 +144,229 @@ def test_any_bytes_are_an_image_or_one_sentence(data):
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked():
-    for side, told in ((9_000, "9000×9000 pixels, more than 50 million"), (20_000, "far too many pixels")):
-        bomb = encoded(Image.new("1", (side, side)))
-        assert len(bomb) < 100_000
-        with pytest.raises(ValueError, match=told):
-            load_image(bomb)
+    bomb = encoded(Image.new("1", (20_000, 20_000)))
+    assert len(bomb) < 100_000
+    with pytest.raises(ValueError, match="far too many pixels, more than 178 million"):
+        load_image(bomb)
+
+
+def test_a_large_photo_is_read_while_there_is_memory_for_it(monkeypatch):
+    photo = encoded(Image.new("L", (8160, 6144), 7))  # of a 50-megapixel camera
+    assert load_image(photo).size == (8160, 6144)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=2**29))
+    with pytest.raises(ValueError, match=r"8160×6144 pixels, for which 0\.6 GiB of memory must be free; shrink it"):
+        load_image(photo)
+    assert load_image(Image.new("L", (8160, 6144))).size == (8160, 6144), "what has been made is never refused"
+
+
+def adobe_rgb() -> bytes:
+    """A profile with Adobe RGB (1998)'s primaries, white and gamma, as ICC.1:2001 lays it out."""
+
+    def fixed(number):
+        return struct.pack(">i", round(number * 65536))
+
+    def xyz(*numbers):
+        return b"XYZ \0\0\0\0" + b"".join(map(fixed, numbers))
+
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(2.19921875 * 256)) + b"\0\0"
+    name = b"desc\0\0\0\0" + struct.pack(">I", 6) + b"Adobe\0" + b"\0" * 78
+    tags = {
+        b"desc": name,
+        b"wtpt": xyz(0.9642, 1, 0.8249),
+        b"rXYZ": xyz(0.60974, 0.31111, 0.01947),  # adapted to D50
+        b"gXYZ": xyz(0.20528, 0.62567, 0.06087),
+        b"bXYZ": xyz(0.14919, 0.06322, 0.74457),
+        **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve),
+    }
+    start, table, content = 128 + 4 + 12 * len(tags), b"", b""
+    for tag, value in tags.items():
+        value += b"\0" * (-len(value) % 4)
+        table += tag + struct.pack(">II", start + len(content), len(value))
+        content += value
+    header = struct.pack(">I", start + len(content)) + b"\0\0\0\0\x02\x10\0\0mntrRGB XYZ " + b"\0" * 12 + b"acsp"
+    header += b"\0" * 28 + b"".join(map(fixed, (0.9642, 1, 0.8249))) + b"\0" * 48
+    return header + struct.pack(">I", len(tags)) + table + content
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_colours_of_another_profile_become_srgb(kind, mode):
+    if kind == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow reads no AVIF")
+    picture = Image.new("RGB", (16, 16), (220, 40, 40)).convert("RGB" if kind == "JPEG" else mode)
+    options = {"lossless": True} if kind == "WEBP" else {"quality": 100} if kind in ("JPEG", "AVIF") else {}
+    data = encoded(picture, kind, icc_profile=adobe_rgb(), **options)
+    for source in (data, Image.open(io.BytesIO(data))):
+        made = load_image(source)
+        assert np.abs(np.asarray(made, int)[8, 8] - (255, 35, 35)).max() <= (6 if kind in ("JPEG", "AVIF") else 2)
+        assert "icc_profile" not in made.info
+    for fit in images.FITS:
+        prepared = prepare_image(data, 8, fit)
+        for each in (prepared.image, prepared.restore(prepared.image)):
+            assert "icc_profile" not in Image.open(io.BytesIO(encoded(each))).info
+
+
+@pytest.mark.parametrize("profile", [b"damaged", ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()])
+def test_a_profile_that_does_not_fit_is_left_out(picture, profile):
+    assert np.array_equal(load_image(encoded(picture, icc_profile=profile)), picture)
+
+
+def test_srgb_itself_changes_nothing(picture):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert np.array_equal(load_image(encoded(picture, icc_profile=profile)), picture)
+
+
+def raw_png(bits: int, kind: int, row: bytes, clear: bytes, more: dict[bytes, bytes] | None = None) -> bytes:
+    """A PNG of two pixels side by side, with a transparent value."""
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    chunks = {b"IHDR": struct.pack(">IIBBBBB", 2, 1, bits, kind, 0, 0, 0), b"tRNS": clear, **(more or {})}
+    chunks |= {b"IDAT": zlib.compress(b"\0" + row), b"IEND": b""}
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks.items())
+
+
+@pytest.mark.parametrize(
+    ("bits", "row", "clear"),
+    [(1, b"\x80", 1), (2, b"\x40", 1), (4, b"\x50", 5), (8, b"\x55\0", 85), (16, b"\x55\x55\0\0", 0x5555)],
+)
+def test_a_transparent_grey_of_any_depth_lies_on_white(bits, row, clear):
+    made = load_image(raw_png(bits, 0, row, struct.pack(">H", clear)))
+    assert np.asarray(made)[0].tolist() == [[255] * 3, [0] * 3]
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_so_does_a_transparent_colour(bits):
+    clear = (10, 20, 30) if bits == 8 else (1000, 2000, 3000)
+    row = struct.pack(">6B" if bits == 8 else ">6H", *clear, 0, 0, 0)
+    made = load_image(raw_png(bits, 2, row, struct.pack(">3H", *clear)))
+    assert np.asarray(made)[0].tolist() == [[255] * 3, [0] * 3]
+
+
+def raw_tiff(bits: int, white_is_zero: bool, data: bytes) -> bytes:
+    """A grey TIFF of two pixels side by side."""
+    tags = {256: 2, 257: 1, 258: bits, 259: 1, 262: 0 if white_is_zero else 1, 273: 8, 277: 1, 278: 1, 279: len(data)}
+    entries = b"".join(struct.pack("<HHII", tag, 4 if tag == 273 else 3, 1, value) for tag, value in tags.items())
+    data += b"\0" * (len(data) % 2)
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(tags)) + entries + b"\0" * 4
+
+
+@pytest.mark.parametrize(
+    ("bits", "white_is_zero", "data"),
+    [
+        (8, False, b"\xff\0"),
+        (8, True, b"\0\xff"),
+        (12, False, b"\xff\xf0\0"),
+        (16, False, b"\xff\xff\0\0"),
+        (16, True, b"\0\0\xff\xff"),
+    ],
+)
+def test_a_tiffs_white_is_white(bits, white_is_zero, data):
+    made = load_image(raw_tiff(bits, white_is_zero, data))
+    assert np.asarray(made)[0].tolist() == [[255] * 3, [0] * 3]
+
+
+def test_an_animation_whose_first_frame_is_smaller_lies_on_white():
+    frame = encoded(Image.new("RGB", (4, 2), (200, 0, 0)), "WEBP", lossless=True)[12:]
+
+    def chunk(name, data):
+        return name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
+
+    def three(number):
+        return struct.pack("<I", number)[:3]
+
+    header = chunk(b"VP8X", b"\x02\0\0\0" + three(7) + three(7)) + chunk(b"ANIM", b"\0" * 6)
+    first = chunk(b"ANMF", three(1) + three(2) + three(3) + three(1) + three(100) + b"\0" + frame)
+    body = b"WEBP" + header + first
+    made = np.asarray(load_image(b"RIFF" + struct.pack("<I", len(body)) + body))
+    assert made.shape == (8, 8, 3)
+    assert made[4, 2].tolist() == [200, 0, 0]
+    assert made[0, 0].tolist() == made[7, 7].tolist() == [255] * 3
+
+
+def test_damaged_exif_data_spoil_no_picture(picture):
+    rgb = np.asarray(picture)[0, [0, 5]].tobytes()  # red left of blue
+    for exif in (b"", b"nonsense", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\0\x01\x01"):
+        made = load_image(raw_png(8, 2, rgb, b"\0\1\0\2\0\3", {b"eXIf": exif}))
+        assert np.asarray(made)[0].tolist() == [[255, 0, 0], [0, 0, 255]]
+    entries = struct.pack("<HHII", 0x0112, 3, 1, 6) + struct.pack("<HHI4s", 0x011A, 2, 3, b"72\0\0")
+    turned = b"II*\0\x08\0\0\0\x02\0" + entries + b"\0" * 4  # XResolution as text
+    assert load_image(raw_png(8, 2, rgb, b"\0\1\0\2\0\3", {b"eXIf": turned})).size == (1, 2)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_turned_as_pillow_turns_it(picture, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(picture, exif=exif)
+    assert np.array_equal(load_image(data), ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+
+
+def test_data_uris_and_bare_base64(picture):
+    code = base64.b64encode(encoded(picture)).decode()
+    for uri in (
+        f"data:image/png;base64,{code}",
+        f"DATA:;base64,{code[:9]}\n{code[9:]}",
+        "data:," + quote(encoded(picture)),
+    ):
+        assert np.array_equal(load_image(uri), picture)
+    with pytest.raises(ValueError, match="data URI is damaged"):
+        load_image("data:image/png;base64,abc")
+    with pytest.raises(ValueError, match="is no path; give base64 as a data URI") as caught:
+        load_image(base64.b64encode(bytes(2000)).decode())
+    assert len(str(caught.value)) < 200
+
+
+masks = st.integers(1, 12).flatmap(
+    lambda height: st.integers(1, 12).flatmap(
+        lambda width: st.lists(
+            st.lists(st.booleans(), min_size=width, max_size=width), min_size=height, max_size=height
+        )
+    )
+)
+
+
+@given(masks)
+@settings(max_examples=60, deadline=None)
+def test_a_mask_is_the_same_in_every_form(rows):
+    inside = np.array(rows)
+    grey = Image.fromarray(inside.astype(np.uint8) * 255)
+    white, black = (Image.new("RGBA", grey.size, color) for color in ("white", "black"))
+    for paint in (white, black):
+        paint.putalpha(grey)
+    forms = [inside, inside.astype(np.uint8), inside.astype(np.uint16), inside.astype(int), inside.astype(float)]
+    forms += [inside.astype(np.uint8) * 255, inside.astype(np.uint16) * 65535, np.repeat(inside[..., None], 3, 2) * 255]
+    forms += [grey, grey.convert("1"), grey.convert("RGB"), grey.convert("P"), encoded(grey), white, black]
+    forms += [encoded(white), encoded(black), Image.merge("LA", (grey, Image.new("L", grey.size, 255)))]
+    if inside.any():
+        assert all(np.array_equal(as_mask(form, grey.size), inside) for form in forms)
+    else:
+        for form in forms:
+            with pytest.raises(ValueError, match="mask is black everywhere"):
+                as_mask(form, grey.size)
+
+
+def test_a_painted_mask_is_one_itself():
+    painter = paint_mask(example_image("car"), example_mask("car"))
+    for form in (painter.mask, painter.data):
+        assert np.array_equal(load_mask(form), example_mask("car"))
+
+
+def test_a_mask_of_another_shape_is_refused_and_comes_along_when_prepared():
+    photo, mask = example_image("car").resize((300, 200)), example_mask("car").resize((300, 200))
+    inside = np.asarray(mask) > 127
+    with pytest.raises(ValueError, match=r"300×200 pixels and the picture 64×64, another shape; .*prepared\.mask"):
+        as_mask(mask, (64, 64))
+    assert as_mask(mask, (150, 100)).shape == (100, 150)
+    for fit in images.FITS:
+        prepared = prepare_image(photo, 96, fit)
+        brought = prepared.mask(mask)
+        assert brought.size == (96, 96)
+        assert set(np.unique(brought)) == {0, 255}
+        back = prepare_image(mask, 96, fit).restore(brought)  # from the prepared picture to the photo
+        assert np.mean((np.asarray(back.convert("L")) > 127) == inside) > 0.97, fit
+    assert prepare_image(Image.new("L", (10, 30), 255), 64).mask(np.ones((30, 10))).getpixel((0, 5)) == 0
 
 
 def test_the_source_is_not_changed(picture):

@@ -31,6 +31,7 @@ SCHEDULERS = [
     "SASolverScheduler",
     "UniPCMultistepScheduler",
 ]
+SD15 = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "steps_offset": 1}
 STRENGTHS = [0.01, 0.05, 0.1, 0.29, 0.3, 0.5, 0.58, 0.75, 0.8, 0.99, 1.0]
 STEPS = [1, 2, 4, 5, 10, 20, 30, 50, 100]
 
@@ -222,3 +223,36 @@ def test_any_numbers_get_a_plan_or_one_sentence(tiny_pipe, strength, steps):
 def test_something_else_than_a_pipeline():
     with pytest.raises(ValueError, match="needs a diffusers pipeline or scheduler, not dict"):
         plan_steps({}, 0.5, 30)
+
+
+def bare(cls, scheduler):
+    """A pipeline of class ``cls`` that has a scheduler and nothing else."""
+    pipe = object.__new__(cls)
+    pipe.__dict__["scheduler"] = scheduler
+    return pipe
+
+
+def test_a_latent_consistency_pipeline_runs_every_step_over_a_shorter_stretch():
+    pipe = bare(diffusers.LatentConsistencyModelImg2ImgPipeline, diffusers.LCMScheduler(**SD15))
+    plan = plan_steps(pipe, 0.5, 4)
+    assert plan.timesteps == (499, 379, 259, 139)
+    assert (plan.steps_run, plan.steps_skipped, plan.unet_calls) == (4, 0, 4)
+    with pytest.raises(ValueError, match="LCMScheduler cannot make 40 steps; use num_inference_steps 25 or fewer"):
+        plan_steps(pipe, 0.5, 40)
+
+
+def test_what_depends_on_more_than_strength_and_steps_is_refused():
+    scheduler, told = diffusers.FlowMatchEulerDiscreteScheduler, "takes its timesteps from more than strength and steps"
+    with pytest.raises(ValueError, match=f"FluxImg2ImgPipeline {told}"):
+        plan_steps(bare(diffusers.FluxImg2ImgPipeline, scheduler(shift=3.0)), 0.5, 4)
+    with pytest.raises(ValueError, match=f"FlowMatchEulerDiscreteScheduler {told}"):
+        plan_steps(scheduler(use_dynamic_shifting=True), 0.5, 4)
+    assert plan_steps(scheduler(shift=3.0), 0.5, 4).steps_run == 2
+
+
+def test_a_plan_in_words_says_what_pndm_does_at_strength_0():
+    told = str(plan_steps(diffusers.DDIMScheduler(**SD15), 0.5, 30))
+    assert told == "15 of 30 steps run, from timestep 463, where 57% of the signal is left: 15 UNet calls"
+    told = str(plan_steps(diffusers.PNDMScheduler(**SD15, skip_prk_steps=True), 0.0, 30))
+    assert told.startswith("0 of 30 steps run, from timestep 1,")
+    assert told.endswith("1 UNet call, which this scheduler makes although no step was asked for")

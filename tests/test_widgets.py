@@ -63,8 +63,43 @@ def test_a_painted_mask_has_the_images_size_and_starts_from_one():
     assert empty.mask.mode == "L"
     assert not np.asarray(empty.mask).any()
     assert len(repr(empty)) < 100
-    with pytest.raises(ValueError, match="mask is 512×512 pixels, the image 200×120"):
+    with pytest.raises(ValueError, match="mask is 512×512 pixels and the picture 200×120, another shape"):
         paint_mask(image, example_mask("car"))
+
+
+def test_a_photo_is_sent_no_larger_than_a_screen_shows_it():
+    photo = example_image("car").resize((4000, 3000))
+    painter = paint_mask(photo)
+    assert painter.mask.size == (4000, 3000), "the mask keeps the photo's size"
+    sizes = [
+        len(painter.image),
+        len(before_after(photo, photo).data),
+        len(picture_slider([photo] * 2, ["a", "b"]).data),
+    ]
+    assert max(sizes) < 500_000
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"seed": 2**53}, "seed must be a whole number from 0 to 9007199254740991"),
+        ({"seed": -1}, "seed must be a whole number"),
+        ({"seed": 1.5}, "seed must be a whole number"),
+        ({"guidance_scale": -1}, "guidance_scale must be a number of at least 0"),
+        ({"guidance_scale": float("nan")}, "guidance_scale must be a number"),
+        ({"strength": 1.5}, "strength must be a number from 0 to 1"),
+        ({"num_inference_steps": 0}, "num_inference_steps must be a whole number"),
+    ],
+)
+def test_the_explorer_takes_what_is_asked_or_says_what_works(tiny_pipe, image, wrong, told):
+    with pytest.raises(ValueError, match=told):
+        strength_explorer(tiny_pipe, image, "a lake", **wrong)
+
+
+def test_the_explorer_keeps_large_settings(tiny_pipe, image):
+    asked = {"seed": 3_000_000_000, "guidance_scale": 20.0, "num_inference_steps": 150}
+    explorer = strength_explorer(tiny_pipe, image, "a lake", strength=0.0, **asked)  # a strength at which nothing runs
+    assert {name: getattr(explorer, name).value for name in asked} == asked
 
 
 def test_half_painted_pixels_are_one_or_the_other(image):
