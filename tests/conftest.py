@@ -25,6 +25,23 @@ def tiny_pipe(sd_folders):
 
 
 @pytest.fixture(scope="session")
+def second_folder(tmp_path_factory) -> Path:
+    """The second foundation's folder as committed, with an untrained UNet where none is committed yet."""
+    import shutil
+
+    import torch
+
+    from classroom_model.training import diffusion, loop
+
+    folder = tmp_path_factory.mktemp("second") / "second"
+    shutil.copytree(loop.WEIGHTS, folder)
+    if not (folder / "unet").exists():
+        torch.manual_seed(0)
+        diffusion.new_unet().half().save_pretrained(folder / "unet")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def classroom_pipe():
     from img2img_helpers import load_pipeline
 

@@ -166,14 +166,14 @@ def test_augmented_pictures_keep_their_size_and_nearly_their_look():
 
 
 @pytest.fixture(scope="module")
-def small_bench():
+def small_bench(second_folder):
     """The second foundation's pipelines at ten steps, two pictures a row, and a judge that knows nothing."""
     with pytest.MonkeyPatch.context() as patch:
         torch.manual_seed(0)
         patch.setattr(bench, "load_classifier", lambda: judge.Classifier().eval())
         patch.setattr(bench, "LESSON", {"num_inference_steps": 10, "guidance_scale": 7.5})
         patch.setattr(bench.Bench, "few", lambda self, count: 2)
-        yield bench.Bench()
+        yield bench.Bench(second_folder)
 
 
 SECTIONS = ("text", "paraphrase", "strength", "fidelity", "transfer", "wording", "frechet")
@@ -223,5 +223,5 @@ def test_a_sheet_shows_the_pictures_as_they_are(tmp_path):
     bench.save_sheet([[(images[0], "one")], [(None, ""), (images[1], "a “prompt”")]], tmp_path / "s.png", scale=1)
     sheet = np.asarray(Image.open(tmp_path / "s.png").convert("RGB"))
     assert (sheet[0] == 255).all()
-    assert np.array_equal(sheet[8:136, 8:136], images[0])
-    assert np.array_equal(sheet[172:300, 144:272], images[1])
+    assert np.array_equal(sheet[8:200, 8:200], images[0])
+    assert np.array_equal(sheet[236:428, 208:400], images[1])

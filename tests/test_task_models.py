@@ -12,8 +12,10 @@ from classroom_model.world import painter, scenes
 
 
 @pytest.fixture(scope="module")
-def parts():
-    return base.load_base("cpu")
+def parts(second_folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base, "WEIGHTS", second_folder)
+        return base.load_base("cpu")
 
 
 def _inputs(parts, channels=4):
@@ -107,17 +109,16 @@ def test_an_upscaler_honours_its_noise_level(parts):
     assert not torch.allclose(low, high, atol=1e-4)
 
 
-def test_the_stages_train_on_a_handful_of_pictures(tmp_path, monkeypatch):
+def test_the_stages_train_on_a_handful_of_pictures(tmp_path, monkeypatch, second_folder):
     """The real stages, two steps each."""
     monkeypatch.setattr(data, "SHARD", 8)
     monkeypatch.setattr(upscale, "LARGE", 1)
     monkeypatch.setattr(inpaint, "PICTURES", 12)
-    committed = loop.WEIGHTS
     for module in (loop, base, diffusion, inpaint, control, upscale):
         monkeypatch.setattr(module, "BUILD", tmp_path / "build", raising=False)
         monkeypatch.setattr(module, "WEIGHTS", tmp_path / "weights", raising=False)
     for part in ("vae", "unet", "text_encoder", "tokenizer", "scheduler"):
-        shutil.copytree(committed / part, tmp_path / "weights" / part)
+        shutil.copytree(second_folder / part, tmp_path / "weights" / part)
     vae.new_vae(vae.WIDTHS[upscale.VAE]).save_pretrained(tmp_path / "weights" / upscale.VAE)
     data.paint_training_set(tmp_path / "build", 16, 1)
     for train, stage, folder in (

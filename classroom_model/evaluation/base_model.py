@@ -49,7 +49,7 @@ PARAPHRASES = {
     "the navy sedan, downtown, late in the evening": {"subject": "car", "color": "blue", "time": "sunset"},
     "an emerald vehicle in the countryside, painted in oil": {"subject": "car", "color": "green"},
     "snow white car, at the seaside, by moonlight": {"subject": "car", "color": "white", "time": "night"},
-    "here is a lemon yellow automobile among houses at noon": {"subject": "car", "color": "yellow", "time": "day"},
+    "there is a lemon yellow automobile among houses at noon": {"subject": "car", "color": "yellow", "time": "day"},
     "somebody painted a violet car near the beach, impressionism": {"subject": "car", "color": "purple"},
     "a girl with a crown of gold, early in the morning": {"subject": "portrait", "crown": True, "time": "dawn"},
     "the face of a boy, drawn with a pencil": {"subject": "portrait", "crown": False, "style": "pencil"},

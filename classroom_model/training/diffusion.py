@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 
 import numpy as np
@@ -265,8 +264,7 @@ def train_diffusion(steps: int, batch: int, lr: float, device_name: str, compile
         finished.set_default_attn_processor()
         finished.save_pretrained(WEIGHTS / "unet")
         new_scheduler().save_pretrained(WEIGHTS / "scheduler")
-        index = as_pipeline(unet).config
-        (WEIGHTS / "model_index.json").write_text(json.dumps(dict(index), indent=2) + "\n")
+        as_pipeline(unet).save_config(WEIGHTS)
         forget_this_computer(WEIGHTS)
 
     options = {"held_out_loss": held_out_loss, "sample": sample, "save": save, "ema_decay": EMA_DECAY}

@@ -21,6 +21,7 @@ FACTOR = 8  # pixels to a latent, each way
 # Stable Diffusion's upscaler has an autoencoder of factor 4, for its latents are as large as the coarse picture.
 WIDTHS = {"vae": (24, 48, 96, 128), "vae_upscale": (24, 48, 96)}
 CROP = 64
+HELD_OUT = 64  # scenes that the round trip is watched on
 EDGES = 0.3  # what the edges' error counts beside the colours'
 # For so many steps the encoder is also taught, less and less, the four principal components of each block. Left alone
 # the autoencoder spends its first thousand steps on grey pictures: after 650 steps photos came back at 23.3 dB, not 18.
@@ -127,7 +128,7 @@ def train_vae(steps: int, batch: int, lr: float, device_name: str, name: str = "
     device = pick_device(device_name)
     torch.manual_seed(0)
     images = load_training_images(BUILD)
-    held_out = np.stack([paint(scene_at(i, "held-out")).image for i in range(64)])
+    held_out = np.stack([paint(scene_at(i, "held-out")).image for i in range(HELD_OUT)])
     vae = (
         AutoencoderKL.from_pretrained(WEIGHTS / name, torch_dtype=torch.float32)
         if (WEIGHTS / name).exists()
@@ -165,7 +166,9 @@ def train_vae(steps: int, batch: int, lr: float, device_name: str, name: str = "
             file.unlink()  # another encoder made them
 
     def sample(path: Path) -> None:
-        print(f"\nround trip on 64 held-out pictures: {round_trip_psnr(vae, held_out).mean():.2f} dB")
+        print(
+            f"\nround trip on {HELD_OUT} held-out pictures: {round_trip_psnr(vae, held_out).mean():.2f} dB", flush=True
+        )
         back = to_images(vae.decode(vae.encode(to_tensor(held_out[:12]).to(device)).latent_dist.mode()).sample)
         Image.fromarray(np.vstack([np.hstack(held_out[:12]), np.hstack(back)])).save(path)
 
