@@ -18,15 +18,16 @@ def run_python(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
 
-def test_import_is_quick_and_leaves_torch_alone():
+def test_import_is_quick_since_it_loads_nothing_else():
+    """Torch and the others come with the first name that is used."""
     code = (
-        "import time, sys; t = time.perf_counter(); import img2img_helpers; t = time.perf_counter() - t\n"
-        "print(t, [m for m in ('torch', 'diffusers', 'numpy', 'matplotlib', 'PIL') if m in sys.modules])"
+        "import sys; before = set(sys.modules); import img2img_helpers\n"
+        "print(*sorted(set(sys.modules) - before - sys.stdlib_module_names))\n"
+        "print(len(set(sys.modules) - before))"
     )
-    # the fastest of three: another process may hold the core
-    runs = [run_python(code).split(" ", 1) for _ in range(3)]
-    assert min(float(seconds) for seconds, _ in runs) < 0.2
-    assert all(loaded.strip() == "[]" for _, loaded in runs)
+    loaded, number = run_python(code).splitlines()
+    assert loaded == "img2img_helpers"
+    assert int(number) < 10, "of Python's own modules"
 
 
 @pytest.mark.parametrize("name", img2img_helpers.__all__)
