@@ -91,7 +91,8 @@ def _packages() -> list[Finding]:
     from packaging.requirements import Requirement
 
     wanted = [Requirement(line) for line in metadata.requires("img2img_helpers") or []]
-    wanted = [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": "course"})]
+    # what JupyterLab needs is not for Colab, and whoever lacks it elsewhere gets no JupyterLab
+    wanted = [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]
     shown, bad = [], []
     for one in wanted:
         try:

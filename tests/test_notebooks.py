@@ -103,8 +103,12 @@ def test_lesson_follows_the_template(path):
 def test_first_cell_installs_on_colab_only(path):
     repository = re.search(r'^Repository = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)[1]
     first = code_cells(path)[0]
-    assert "google.colab" in first.source
-    assert f"git+{repository}" in first.source
+    test, told, install = first.source.removeprefix("import sys\n\n").splitlines()
+    assert test == 'if "google.colab" in sys.modules:'
+    assert re.fullmatch(r' {4}print\("Installing the course: \d+ MB, about .+ \.\.\."\)', told)
+    # without the extra [course], which would replace Colab's own Jupyter under the running notebook
+    assert install == f"    %pip install -q git+{repository}"
+    assert first.source == code_cells(NOTEBOOKS[0])[0].source
     assert not first.outputs
 
 
