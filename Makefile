@@ -1,4 +1,5 @@
-# make course     set up once, then open JupyterLab on the course (ARGS=--no-browser on a server)
+# make course     set up once, then open JupyterLab on the course (ARGS=--no-browser on a server; TORCH=cpu, cu126 or cu128
+#                 for another build of torch than the one that suits this computer; after make clean, to change it)
 # make test       set up once, then run every test
 # make test-oldest  the same on the oldest versions of the libraries, with coverage, without browser, site and stored pictures
 # make sync       write notebooks from their text sources, keeping outputs (newer side wins)
@@ -9,6 +10,7 @@
 PYTHON ?= python3
 INSTALL_PYTHON := install Python 3.10 or newer, or name it with make PYTHON=...
 ARGS ?=
+TORCH ?= auto
 VENV := .venv
 CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
@@ -26,8 +28,9 @@ $(VENV)/%.done: pyproject.toml $(CONSTRAINTS)
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "$$("$(PYTHON)" --version) is too old: $(INSTALL_PYTHON)"; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV) || { echo "A virtual environment could not be made: install Python's venv module (on Debian and Ubuntu the package python3-venv)."; exit 1; }
 	@echo "Installing the course's packages into $(VENV) (once, some minutes) ..."
+	@sh install-torch.sh $(BIN)/python "$(TORCH)" $(CONSTRAINTS)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[$*]' \
-		|| { echo "The packages could not be installed: pip's message above says why (no internet, a full disk, or a Python too new for torch: 3.10 to 3.14 work); then run make again."; exit 1; }
+		|| { echo "The packages could not be installed: pip's message above says why. No internet? A full disk? They take 2 GB (0.4 to download), with torch for NVIDIA GPUs 6 GB (3 to download; the driver must be 580 or newer). Another Python or system? They want Python 3.10 to 3.14 on Linux (on Windows: WSL, or conda), or on macOS 14 with Apple silicon. Then run make again."; exit 1; }
 	@touch $@
 
 # trusted, the stored sliders move before a cell has been run

@@ -117,7 +117,7 @@ def make_setup(folder: Path, python: str, *options: str) -> subprocess.Completed
 
 def test_make_mends_a_half_made_environment_and_explains_a_failed_one(tmp_path):
     """As on a Debian without python3-venv: `python -m venv` leaves a .venv without pip."""
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+    for name in ("Makefile", "install-torch.sh", "pyproject.toml", "constraints.txt"):
         (tmp_path / name).write_text((ROOT / name).read_text())
     broken = tmp_path / "my python"  # with a space, as folders on Macs have
     broken.write_text('#!/bin/sh\n[ "$1" = -m ] && mkdir -p .venv/bin && touch made && exit 1\nexit 0\n')

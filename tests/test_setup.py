@@ -1,0 +1,115 @@
+"""The ways in: which build of torch `make` takes, with a pretended computer, GPU and uv."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PIN = re.search(r"^torch==(.+)$", (ROOT / "constraints.txt").read_text(), re.M)[1]
+
+
+class Computer:
+    """Where `install-torch.sh` finds these programs only, and each that is pretended writes down its call."""
+
+    def __init__(self, folder: Path) -> None:
+        self.programs, self.venv, self.calls = folder / "programs", folder / ".venv" / "bin", folder / "calls"
+        self.programs.mkdir()
+        self.venv.mkdir(parents=True)
+        self.calls.touch()
+        (self.programs / "sed").symlink_to(shutil.which("sed"))
+        self.has("uname", "echo Linux")
+        self.has("python", "exit 1", self.venv)  # it has neither torch nor an index to install from
+
+    def has(self, name: str, does: str = "", folder: Path | None = None) -> None:
+        program = (folder or self.programs) / name
+        program.write_text(f'#!/bin/sh\necho "{name} $*" >> "{self.calls}"\n{does}\n')
+        program.chmod(0o755)
+
+    def install(self, build: str = "auto") -> subprocess.CompletedProcess:
+        command = ["/bin/sh", "install-torch.sh", str(self.venv / "python"), build, "constraints.txt"]
+        return subprocess.run(command, cwd=ROOT, env={"PATH": str(self.programs)}, capture_output=True, text=True)
+
+    def called(self, name: str) -> list[str]:
+        return [line for line in self.calls.read_text().splitlines() if line.startswith(f"{name} ")]
+
+
+@pytest.fixture
+def computer(tmp_path):
+    return Computer(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "asked", "taken"),
+    [
+        (None, "auto", "cpu"),
+        ("exit 9", "auto", "cpu"),  # a driver without its GPU
+        ("exit 0", "auto", "auto"),  # the build for this driver, which uv asks for its version
+        ("exit 0", "cpu", "cpu"),
+        (None, "cu126", "cu126"),
+    ],
+)
+def test_torch_is_the_build_for_this_computer_or_the_one_asked_for(computer, gpu, asked, taken):
+    computer.has("uv")
+    if gpu is not None:
+        computer.has("nvidia-smi", gpu)
+    ran = computer.install(asked)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    (call,) = computer.called("uv")
+    assert call.startswith("uv pip install ")
+    assert call.endswith(f"--torch-backend {taken} torch=={PIN}"), "only ever the version of constraints.txt"
+
+
+def test_a_build_that_cannot_be_fetched_is_one_line_and_pip_goes_on(computer):
+    computer.has("uv", "echo 'error: Request failed' >&2; exit 2")
+    ran = computer.install()
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.count("\n") == 1
+    assert "The build 'cpu' of torch could not be fetched, so pip takes its own: 2.7 GB" in ran.stdout
+    assert len(computer.called("uv")) == 1
+
+
+def test_without_uv_it_is_installed_beside_pip_and_without_an_index_nothing_is_lost(computer):
+    ran = computer.install()
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "so pip takes its own" in ran.stdout
+    assert computer.called("python")[-1].endswith("pip install --quiet --disable-pip-version-check uv")
+    computer.has("uv", folder=computer.venv)
+    assert computer.install().stdout == ""
+    assert len(computer.called("uv")) == 1
+
+
+@pytest.mark.parametrize("installed", [PIN, f"{PIN}+cpu", f"{PIN}+cu126"])
+def test_torch_that_is_there_stays(computer, installed):
+    computer.has("uv")
+    computer.has("python", f"echo {installed}", computer.venv)
+    assert computer.install("cpu").returncode == 0
+    assert not computer.called("uv")
+
+
+def test_on_a_mac_there_is_one_build(computer):
+    computer.has("uname", "echo Darwin")
+    computer.has("uv")
+    assert computer.install().returncode == 0
+    assert not computer.called("uv")
+    assert not computer.called("python")
+
+
+def test_an_unknown_build_is_told_before_anything_is_installed(computer):
+    ran = computer.install("cuda")
+    assert ran.returncode == 1
+    assert ran.stdout == "TORCH is 'cuda', but must be auto, cpu, or a version of CUDA such as cu126 or cu128.\n"
+    assert not computer.called("python")
+
+
+def test_make_passes_the_choice_on():
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "TORCH"))
+    }
+    for choice, passed in (((), "auto"), (("TORCH=cu126",), "cu126")):
+        command = ["make", "--dry-run", "-W", "constraints.txt", "setup", *choice]
+        told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True).stdout
+        assert f'install-torch.sh .venv/bin/python "{passed}" constraints.txt' in told
