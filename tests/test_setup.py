@@ -1,4 +1,4 @@
-"""The ways in: which build of torch `make` takes, with a pretended computer, GPU and uv."""
+"""The ways in: which build of torch `make` takes, with a pretended computer, GPU and uv, and the clone."""
 
 import os
 import re
@@ -113,3 +113,15 @@ def test_make_passes_the_choice_on():
         command = ["make", "--dry-run", "-W", "constraints.txt", "setup", *choice]
         told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True).stdout
         assert f'install-torch.sh .venv/bin/python "{passed}" constraints.txt' in told
+
+
+def test_a_first_clone_is_quick():
+    """All that `git clone --depth 1` moves, even if nothing could be compressed."""
+    listed = subprocess.run(["git", "ls-tree", "-r", "-l", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("these files come without git")
+    assert sum(int(size) for size in re.findall(r"^\d+ blob \w+ +(\d+)\t", listed.stdout, re.M)) < 80e6
+    command = (
+        "git clone --depth 1 " + re.search(r'^Repository = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)[1]
+    )
+    assert command in (ROOT / "README.md").read_text()
