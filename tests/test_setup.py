@@ -1,4 +1,4 @@
-"""The ways in: which build of torch `make` takes, with a pretended computer, GPU and uv, and the clone."""
+"""The ways in: which build of torch `make` takes, with a pretended computer, GPU and uv; conda, Binder and the clone."""
 
 import os
 import re
@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 PIN = re.search(r"^torch==(.+)$", (ROOT / "constraints.txt").read_text(), re.M)[1]
@@ -113,6 +114,24 @@ def test_make_passes_the_choice_on():
         command = ["make", "--dry-run", "-W", "constraints.txt", "setup", *choice]
         told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True).stdout
         assert f'install-torch.sh .venv/bin/python "{passed}" constraints.txt' in told
+
+
+@pytest.mark.parametrize(
+    ("file", "torch"), [("environment.yml", "pytorch"), (".binder/environment.yml", "pytorch-cpu")]
+)
+def test_conda_brings_torch_and_pip_only_the_rest(file, torch):
+    """With an exact version of torch, or of another package that conda brings, pip would put its own in place of it."""
+    environment = yaml.safe_load((ROOT / file).read_text())
+    assert environment["channels"] == ["conda-forge"]
+    packages = [one for one in environment["dependencies"] if isinstance(one, str)]
+    (floor,) = re.findall(r'^    "torch(>=[\d.]+)",$', (ROOT / "pyproject.toml").read_text(), re.M)
+    assert packages == ["python=3.11", f"{torch}{floor}", "pip"]
+    if file == "environment.yml":
+        assert environment["dependencies"][-1] == {"pip": ["--editable .[course]"]}
+    else:
+        after = ROOT / ".binder" / "postBuild"
+        assert os.access(after, os.X_OK)
+        assert "\npython -m pip install --quiet --no-cache-dir --editable '.[course]'\n" in after.read_text()
 
 
 def test_a_first_clone_is_quick():
