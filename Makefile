@@ -5,6 +5,8 @@
 # make sync       write notebooks from their text sources, keeping outputs (newer side wins)
 # make outputs    run every notebook anew and store its outputs
 # make book       build the site
+# make hub        a JupyterHub on this computer, to try a class (IMG2IMG_HUB_PASSWORD=at-least-8-characters make hub)
+# make hub-proxy  what JupyterHub and its test need from npm
 # make address    give a fork its own address (URL=https://github.com/you/your-course)
 # make benchmark  time edits, sweeps, the slider and each other task on this machine (ARGS=--skip-large: the classroom model only)
 PYTHON ?= python3
@@ -15,10 +17,11 @@ VENV := .venv
 CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+PROXY := build/proxy/node_modules/.bin
 # what a learner's JupyterLab and the tests need; `make test` adds what tests alone need
 EXTRA ?= course
 
-.PHONY: setup course test test-oldest sync outputs book address benchmark clean
+.PHONY: setup course test test-oldest sync outputs book hub hub-proxy address benchmark clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/$(EXTRA).done
@@ -57,6 +60,17 @@ book:
 	@$(MAKE) --no-print-directory setup EXTRA=book
 	@$(BIN)/python -m sphinx -q -W -b html book build/book
 	@echo "Open build/book/index.html"
+
+hub: hub-proxy
+	@$(MAKE) --no-print-directory setup EXTRA=hub
+	@PATH="$(CURDIR)/$(PROXY):$$PATH" $(BIN)/python -m jupyterhub -f book/hub/jupyterhub_config.py
+
+hub-proxy: $(PROXY)/configurable-http-proxy
+
+# the newest that Node.js 20 runs without a warning
+$(PROXY)/configurable-http-proxy:
+	@command -v npm >/dev/null || { echo "No npm was found: JupyterHub's proxy needs Node.js 20 or newer, with npm."; exit 1; }
+	@npm install --silent --no-audit --no-fund --prefix build/proxy configurable-http-proxy@5.2.0
 
 address:
 	@"$(PYTHON)" book/address.py $(URL)

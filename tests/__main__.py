@@ -14,10 +14,11 @@ from tests.isolation import isolate
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "notebooks").glob("*.ipynb"))
-UNIT_TESTS, NBVAL = "unit tests, text pairs, stored outputs, browser, site", "notebooks (nbval)"
+UNIT_TESTS, NBVAL = "unit tests, text pairs, stored outputs, browser, hub, site", "notebooks (nbval)"
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
-# plots and pages look different with other versions, Colab has its own, and setting up comes before all of them
-NOT_OF_LIBRARIES = ["test_browser.py", "test_site.py", "test_notebooks.py", "test_colab.py", "test_setup.py"]
+# plots and pages look different with other versions, Colab has its own, a hub is a server's business, and setting up comes
+# before all of them
+NOT_OF_LIBRARIES = [f"test_{name}.py" for name in ("browser", "colab", "hub", "notebooks", "setup", "site")]
 STAGES = {
     "style: lint": [sys.executable, "-m", "ruff", "check", "."],
     "style: format": [sys.executable, "-m", "ruff", "format", "--check", "."],
@@ -32,7 +33,7 @@ STAGES = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests", description=__doc__.split("\n")[0])
-    parser.add_argument("--libraries-only", action="store_true", help="leave out style, stored pictures, browser, site")
+    parser.add_argument("--libraries-only", action="store_true", help="leave out style, browser, hub, site, pictures")
     stages = dict(STAGES)
     if parser.parse_args().libraries_only:
         left_out = [f"--ignore=tests/{name}" for name in NOT_OF_LIBRARIES]
