@@ -34,5 +34,6 @@ def copy_lessons(folder: Path) -> None:
 
 if __name__ == "__main__":
     copy_lessons(Path.home() / "img2img-lessons")
-    sys.argv[1:1] = KERNELS  # what the hub says comes later, and wins
+    given = {argument.partition("=")[0] for argument in sys.argv}  # by the hub; Jupyter takes nothing twice
+    sys.argv += [option for option in KERNELS if option.partition("=")[0] not in given]
     main()
