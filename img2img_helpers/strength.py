@@ -46,15 +46,6 @@ class StepPlan:
     start_timestep: float
     signal_kept: float
 
-    def __str__(self) -> str:
-        calls = f"{self.unet_calls} UNet call{'s' * (self.unet_calls != 1)}"
-        if self.steps_run == 0:
-            calls += ", which this scheduler makes although no step was asked for"
-        return (
-            f"{self.steps_run} of {self.num_inference_steps} steps run, from timestep {self.start_timestep:g}, where "
-            f"{self.signal_kept:.0%} of the signal is left: {calls}"
-        )
-
 
 def plan_steps(
     pipeline_or_scheduler: DiffusionPipeline | SchedulerMixin, strength: float, num_inference_steps: int

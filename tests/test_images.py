@@ -337,8 +337,9 @@ def test_a_mask_is_the_same_in_every_form(rows):
         paint.putalpha(grey)
     forms = [inside, inside.astype(np.uint8), inside.astype(np.uint16), inside.astype(int), inside.astype(float)]
     forms += [inside.astype(np.uint8) * 255, inside.astype(np.uint16) * 65535, np.repeat(inside[..., None], 3, 2) * 255]
-    forms += [grey, grey.convert("1"), grey.convert("RGB"), grey.convert("P"), encoded(grey), white, black]
-    forms += [encoded(white), encoded(black), Image.merge("LA", (grey, Image.new("L", grey.size, 255)))]
+    forms += [grey, grey.convert("1"), grey.convert("RGB"), grey.convert("P"), encoded(grey), white, encoded(white)]
+    forms += [] if inside.all() else [black, encoded(black)]  # black everywhere is no paint on nothing
+    forms += [Image.merge("LA", (grey, Image.new("L", grey.size, 255)))]
     if inside.any():
         assert all(np.array_equal(as_mask(form, grey.size), inside) for form in forms)
     else:

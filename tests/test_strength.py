@@ -248,11 +248,3 @@ def test_what_depends_on_more_than_strength_and_steps_is_refused():
     with pytest.raises(ValueError, match=f"FlowMatchEulerDiscreteScheduler {told}"):
         plan_steps(scheduler(use_dynamic_shifting=True), 0.5, 4)
     assert plan_steps(scheduler(shift=3.0), 0.5, 4).steps_run == 2
-
-
-def test_a_plan_in_words_says_what_pndm_does_at_strength_0():
-    told = str(plan_steps(diffusers.DDIMScheduler(**SD15), 0.5, 30))
-    assert told == "15 of 30 steps run, from timestep 463, where 57% of the signal is left: 15 UNet calls"
-    told = str(plan_steps(diffusers.PNDMScheduler(**SD15, skip_prk_steps=True), 0.0, 30))
-    assert told.startswith("0 of 30 steps run, from timestep 1,")
-    assert told.endswith("1 UNet call, which this scheduler makes although no step was asked for")
