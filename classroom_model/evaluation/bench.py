@@ -137,7 +137,9 @@ def save_sheet(rows: Sequence[Sequence[tuple[np.ndarray | None, str]]], file: Pa
     gap, words_high, dpi = 8, 36, 100
     height, width = (round(side * scale) for side in rows[0][0][0].shape[:2])
     across, down = gap + max(map(len, rows)) * (width + gap), gap + len(rows) * (height + words_high)
-    figure = Figure(figsize=(across / dpi, down / dpi), dpi=dpi, facecolor="white")
+    # matplotlib cuts to whole pixels, and 4.64 × 100 is just below 464
+    size = ((across + 0.1) / dpi, (down + 0.1) / dpi)
+    figure = Figure(figsize=size, dpi=dpi, facecolor="white")
     for i, row in enumerate(rows):
         for j, (image, text) in enumerate(row):
             if image is None:
