@@ -89,7 +89,8 @@ def wait_for(true, running: subprocess.Popen, log: Path) -> None:
     end = time.monotonic() + LONG
     while not true():
         assert running.poll() is None, f"JupyterHub stopped:\n{log.read_text()[-3000:]}"
-        assert time.monotonic() < end, f"JupyterHub did not answer:\n{log.read_text()[-3000:]}"
+        if time.monotonic() > end:
+            raise TimeoutError(f"JupyterHub did not answer:\n{log.read_text()[-3000:]}")
         time.sleep(0.5)
 
 
@@ -119,7 +120,8 @@ class Learner:
         self.session.post(f"{user}/server", timeout=LONG).raise_for_status()
         end = time.monotonic() + LONG
         while not self.session.get(user, timeout=LONG).json()["servers"][""]["ready"]:
-            assert time.monotonic() < end, f"the server of {self.name} did not start"
+            if time.monotonic() > end:
+                raise TimeoutError(f"the server of {self.name} did not start")
             time.sleep(0.5)
 
     def ask(self, what: str, whose: str | None = None) -> requests.Response:
