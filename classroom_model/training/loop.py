@@ -45,15 +45,14 @@ def write_progress(name: str, **numbers: int) -> None:
 
 
 @contextmanager
-def stop_signals():
+def stop_signal():
     """A list that is no longer empty once this process was asked to stop, so that it can stop after a whole step."""
     asked: list[int] = []
-    before = {sign: signal.signal(sign, lambda number, frame: asked.append(number)) for sign in (signal.SIGTERM,)}
+    before = signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
     try:
         yield asked
     finally:
-        for sign, handler in before.items():
-            signal.signal(sign, handler)
+        signal.signal(signal.SIGTERM, before)
 
 
 def train(
@@ -119,7 +118,7 @@ def train(
             csv.writer(log).writerow([step, f"{loss:.5f}", f"{held_out:.5f}", round(seconds)])
 
     running, counted, started = 0.0, 0, time.monotonic()
-    with stop_signals() as asked:
+    with stop_signal() as asked:
         for step in tqdm(range(first, steps), initial=first, total=steps, desc=name, mininterval=10):
             rate = lr * min(1, (step + 1 - since) / WARM_UP, (steps - step) / max(1, DECAY * steps))
             for group in optimizer.param_groups:
