@@ -28,7 +28,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from classroom_model.evaluation import measures
 from classroom_model.training import data, diffusion, loop, text, vae
 from classroom_model.world import painter, scenes, styles
-from classroom_model.world.captions import caption, edit_caption
+from classroom_model.world.captions import caption, edit_caption, instruction
 from img2img_helpers import example_image, example_mask, example_names
 from img2img_helpers.models import CLASSROOM_FOLDER
 
@@ -205,21 +205,36 @@ def test_timesteps_favour_the_noisy_end():
     assert share > 1.5 * evenly
 
 
-def test_an_edit_changes_what_its_caption_names():
-    rng, changes, briefly = np.random.default_rng(0), set(), 0
-    for i in range(300):
-        scene = data.scene_at(i)
-        before, name = data.before_edit(scene, i)
-        assert getattr(before, name) != getattr(scene, name)
-        others = {"flaws": before.flaws} if name == "fine" else {}  # quality words clean a blurred picture too
-        assert dataclasses.replace(scene, **{name: getattr(before, name)}, **others) == before
-        named = {"color": scene.color, "crown": "crown"}.get(name, "")
-        edit = edit_caption(scene, name, rng)
-        assert named in edit
-        briefly += len(edit.split()) < len(caption(scene, rng).split())
+def test_an_edit_changes_what_its_instruction_names():
+    rng, changes, said = np.random.default_rng(0), set(), set()
+    for i in range(900):
+        before, after, name = data.edit_pair(i)
+        assert (before, after, name) == data.edit_pair(i)
+        assert dataclasses.replace(before, **{name: getattr(after, name)}) == after != before
+        assert not after.flaws
+        text = instruction(before, after, name, rng)
+        assert text == text.lower()
         changes.add(name)
-    assert changes == {"style", "time", "color", "crown", "flaws", "fine"}
-    assert 60 < briefly < 240
+        said.add(text)
+    assert changes == {"style", "time", "color", "crown", "flaws"}
+    assert any("night" in text for text in said)
+    assert {"take the crown off", "take off the crown", "remove the crown"} & said
+    assert len(said) > 100
+
+
+def test_an_edits_caption_names_what_it_changed():
+    rng = np.random.default_rng(0)
+    scene = scenes.Scene("portrait", style="watercolor", time="night", color="green", crown=True, fine=True)
+    named = {
+        "style": ("water", "aquarelle"),
+        "time": ("night", "moon", "dark", "stars"),
+        "color": ("green",),
+        "crown": ("crown",),
+    }
+    for name, words in named.items():
+        captions = [edit_caption(scene, name, rng) for _ in range(60)]
+        assert all(any(word in text for word in words) for text in captions), name
+        assert 5 < sum(len(text.split()) < 6 for text in captions) < 55, "some are brief"
 
 
 def test_the_focus_lies_on_what_prompts_are_about():
@@ -367,7 +382,7 @@ def _steps(folder, *, stop=None, steps=20):
     def save():
         saved.append([p.detach().clone() for p in model.parameters()])
 
-    options = {"steps": steps, "batch": 8, "lr": 0.1, "device": torch.device("cpu"), "every": 5}
+    options = {"until": loop.Length(steps), "batch": 8, "lr": 0.1, "device": torch.device("cpu"), "every": 5}
     loop.train("test", model, loss_at, save=save, held_out_loss=lambda: 0.25, **options)
     return [p.detach().clone() for p in model.parameters()] + saved[-1]
 
@@ -404,16 +419,23 @@ def test_training_stages_train_the_committed_weights(tmp_path, monkeypatch, seco
         monkeypatch.setattr(module, "BUILD", tmp_path / "build", raising=False)
         monkeypatch.setattr(module, "WEIGHTS", tmp_path / "weights", raising=False)
     monkeypatch.setattr(diffusion, "PREVIEW_PROMPTS", ("a red car",))
-    for module in (vae, diffusion):
+    for module in (data, vae):
         monkeypatch.setattr(module, "HELD_OUT", 4)
     shutil.copytree(second_folder, tmp_path / "weights")
     (tmp_path / "weights" / "training.json").unlink()  # else two steps would be none
+    with pytest.raises(FileNotFoundError, match="paint"):
+        data.TrainingSet(tmp_path / "build")
+    data.paint_training_set(tmp_path / "build", 8, 1)
+    painted = data.TrainingSet(tmp_path / "build")
     data.paint_training_set(tmp_path / "build", 16, 1)
-    assert data.load_training_scenes(tmp_path / "build") == [data.scene_at(i) for i in range(16)]
-    assert np.array_equal(data.load_training_images(tmp_path / "build")[9], painter.paint(data.scene_at(9)).image)
+    assert painted.refresh()
+    assert not painted.refresh(), "nothing more was painted"
+    assert painted.scenes == [data.scene_at(i) for i in range(16)]
+    assert np.array_equal(painted.pictures([9])[0], painter.paint(data.scene_at(9)).image)
+    assert [len(captions) for captions in painted.captions] == [data.CAPTIONS] * 16
     before = (tmp_path / "weights" / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
-    vae.train_vae(steps=2, batch=4, lr=1e-3, device_name="cpu")
-    diffusion.train_diffusion(steps=2, batch=2, lr=1e-3, device_name="cpu")
+    vae.train_vae(loop.Length(2), batch=4, lr=1e-3, device_name="cpu")
+    diffusion.train_diffusion(loop.Length(2), batch=2, lr=1e-3, device_name="cpu")
     after = (tmp_path / "weights" / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
     assert before != after
     assert len(before) == len(after)
@@ -430,7 +452,7 @@ def test_training_stages_train_the_committed_weights(tmp_path, monkeypatch, seco
     assert _named_as_in_stable_diffusion(tmp_path / "weights")
     assert made.std() > 10, "two small steps do not destroy what the committed weights know"
 
-    text.train_text(steps=2, batch=4, lr=1e-5, device_name="cpu")
+    text.train_text(loop.Length(2), batch=4, lr=1e-5, device_name="cpu")
     anew = CLIPTextModel.from_pretrained(tmp_path / "weights" / "text_encoder", dtype=torch.float32)
     words = [encoder.get_input_embeddings().weight for encoder in (anew, pipe.text_encoder)]
     assert not torch.equal(*words)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ..training.data import load_training_images, load_training_scenes, scene_at
+from ..training.data import TrainingSet, scene_at
 from ..training.loop import BUILD
 from ..training.vae import to_tensor
 from ..world.painter import paint
@@ -104,8 +104,10 @@ def train_classifier(
     steps: int = 1200, images: np.ndarray | None = None, scenes: list[Scene] | None = None, *, batch: int = 64
 ) -> Classifier:
     """Train on painted pictures, by default those of the training set."""
-    images = load_training_images(BUILD) if images is None else images
-    wanted = labels(load_training_scenes(BUILD) if scenes is None else scenes)
+    if images is None:
+        painted = TrainingSet(BUILD)
+        images, scenes = painted.pictures(range(len(painted))), painted.scenes
+    wanted = labels(scenes)
     torch.manual_seed(0)
     classifier = Classifier().to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(classifier.parameters(), 3e-3, weight_decay=0.01)

@@ -16,6 +16,8 @@ from .diffusion import noise_schedule
 from .loop import WEIGHTS, forget_this_computer, pick_device
 from .text import tokenize
 
+PICTURES = 12_000  # of the training set: what each task is taught on
+
 
 @dataclass
 class Base:
@@ -29,10 +31,14 @@ class Base:
     noiser: DDPMScheduler  # the one that adds noise in training
     device: torch.device
 
-    def embed(self, texts: list[str]) -> torch.Tensor:
+    def tokenize(self, texts: list[str]) -> torch.Tensor:
+        """Token ids, (n, 77), on the device."""
+        return tokenize(self.tokenizer, texts).to(self.device)
+
+    def embed(self, tokens: torch.Tensor) -> torch.Tensor:
         """The text encoder's last hidden states, (n, 77, width)."""
         with torch.no_grad():
-            return self.text_encoder(tokenize(self.tokenizer, texts).to(self.device))[0]
+            return self.text_encoder(tokens)[0]
 
     def pipeline(self, cls: type[DiffusionPipeline], **parts) -> DiffusionPipeline:
         """A pipeline of these parts, ``parts`` added or in their place."""

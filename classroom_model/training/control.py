@@ -15,13 +15,12 @@ from skimage.color import rgb2gray
 from skimage.feature import canny
 from tqdm.auto import tqdm
 
-from ..world.captions import caption
 from ..world.painter import paint
 from ..world.scenes import Scene
-from .base import load_base, load_part, ready_to_train, save_part
-from .data import chances, kept, load_training_images, load_training_scenes, scene_at
-from .diffusion import CAPTION_DROPOUT, draw_noise, encode_images, velocity_loss
-from .loop import BUILD, train
+from .base import PICTURES, load_base, load_part, ready_to_train, save_part
+from .data import chances, kept, scene_at
+from .diffusion import EncodedSet, draw_noise, velocity_loss
+from .loop import BUILD, EVERY, Length, train
 
 FOLDER = "controlnet"
 # Pixels that the picture is blurred by before its edges are sought; the lesson uses the same. With 1 the edges of a
@@ -75,13 +74,15 @@ def new_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
     return control
 
 
-def train_control(steps: int, batch: int, lr: float, device_name: str, compiled: bool = False) -> None:
+def train_control(
+    until: Length, batch: int, lr: float, device_name: str, compiled: bool = False, every: int = EVERY
+) -> None:
     """Train a ControlNet on edges of the training scenes, the base UNet fixed; save it as ``controlnet``."""
     base = load_base(device_name)
     torch.manual_seed(0)
     device, noiser, unet = base.device, base.noiser, base.unet
-    latents = encode_images(base.vae, device, BUILD / "latents.npy", load_training_images(BUILD))
-    scenes = load_training_scenes(BUILD)
+    encoded = EncodedSet(base.vae, base.tokenizer, PICTURES)
+    scenes = encoded.painted.scenes
     drawn = load_edges(BUILD / "photo-edges.npy", scenes)
     likely = chances(scenes, PHOTO_SHARE)
     if device.type == "cpu":
@@ -98,12 +99,11 @@ def train_control(steps: int, batch: int, lr: float, device_name: str, compiled:
 
     def loss_at(step: int) -> torch.Tensor:
         rng = np.random.default_rng([5, step])
-        picks = rng.choice(len(latents), size=batch, p=likely)
-        clean, noise, timesteps = draw_noise(rng, latents[picks], device)
-        texts = ["" if rng.random() < CAPTION_DROPOUT else caption(scenes[i], rng) for i in picks]
-        shown = torch.from_numpy(np.unpackbits(drawn[picks], axis=-1)[:, None]).to(clean).expand(-1, 3, -1, -1)
+        picks = rng.choice(len(encoded), size=batch, p=likely)
+        clean, noise, timesteps = draw_noise(rng, encoded.latents[picks])
+        shown = torch.from_numpy(np.unpackbits(drawn[picks], axis=-1)[:, None]).to(device).float().expand(-1, 3, -1, -1)
         noisy = noiser.add_noise(clean, noise, timesteps)
-        predicted = quick(noisy, timesteps, base.embed(texts), shown)
+        predicted = quick(noisy, timesteps, base.embed(encoded.tokens(picks, rng)), shown)
         return velocity_loss(noiser, predicted, clean, noise, timesteps)
 
     def sample(path: Path) -> None:
@@ -120,4 +120,5 @@ def train_control(steps: int, batch: int, lr: float, device_name: str, compiled:
     def save() -> None:
         save_part(control, FOLDER)
 
-    train("control", control, loss_at, steps=steps, batch=batch, lr=lr, device=device, save=save, sample=sample)
+    options = {"save": save, "sample": sample, "every": every}
+    train("control", control, loss_at, until=until, batch=batch, lr=lr, device=device, **options)

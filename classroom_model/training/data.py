@@ -1,9 +1,9 @@
-"""The training set: scenes drawn from a seed, painted once, kept in shards on disk."""
+"""The training set: scenes drawn from a seed, painted and captioned once, kept in shards on disk."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
+from ..world.captions import caption
 from ..world.painter import paint
-from ..world.scenes import COLORS, STYLES, TIMES, Scene, sample_scene
+from ..world.scenes import COLORS, FLAWS, STYLES, TIMES, Scene, sample_scene
 
 SHARD = 1000
+HELD_OUT = 512  # scenes that no stage trains on: losses are watched on them
+CAPTIONS = 4  # written for each picture when it is painted
 SPLITS = {"train": 0, "held-out": 1}
 
 
@@ -23,32 +26,31 @@ def scene_at(index: int, split: str = "train") -> Scene:
     return sample_scene(np.random.default_rng([SPLITS[split], index]))
 
 
-def before_edit(scene: Scene, index: int) -> tuple[Scene, str]:
-    """Training scene ``index`` as it may have been before an edit made it what it is, and what the edit changed.
+def edit_pair(index: int, split: str = "train") -> tuple[Scene, Scene, str]:
+    """Scene ``index`` before and after an edit, and the one attribute that the edit changed.
 
-    That is the name of one attribute, whose value there is another. An edit may clean a picture or spoil it,
-    and put a crown on a head; it never takes one off, for no caption says that there is none.
+    An edit changes the style, the time of day, the colour of the thing that has one, puts a crown on or takes it off, or
+    mends a flaw ("flaws"). The scene is the one after, without its flaws; before, the picture is most often a photo.
     """
-    rng = np.random.default_rng([9, index])
-    chances = {
-        "style": 0.5,
+    rng = np.random.default_rng([9, SPLITS[split], index])
+    after = replace(scene_at(index, split), flaws=())
+    shares = {
+        "style": 0.35,
         "time": 0.15,
-        "color": 0.4 * scene.colored,
-        "crown": 0.15 * (scene.subject == "portrait" and scene.crown),
-        "flaws": 0.5 * bool(scene.flaws),
-        "fine": 0.4 * scene.fine,
+        "color": 0.3 * after.colored,
+        "crown": 0.35 * (after.subject == "portrait"),
+        "flaws": 0.15,
     }
-    name = str(rng.choice(list(chances), p=np.array(list(chances.values())) / sum(chances.values())))
+    name = str(rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values())))
     if name == "flaws":
-        return replace(scene, flaws=()), name
-    if name == "fine":
-        flaws = (str(rng.choice(("blurry", "low quality"))),) if rng.random() < 0.6 else ()
-        return replace(scene, fine=False, flaws=flaws), name
+        return replace(after, flaws=(str(rng.choice(FLAWS)),)), after, name
     values = {"style": STYLES, "time": TIMES, "color": COLORS, "crown": (False, True)}[name]
-    others = [value for value in values if value != getattr(scene, name)]
-    # most edits start from a photo
-    value = "photo" if name == "style" and scene.style != "photo" and rng.random() < 0.6 else rng.choice(others)
-    return replace(scene, **{name: value.item() if isinstance(value, np.generic) else value}), name
+    value = rng.choice([value for value in values if value != getattr(after, name)])
+    if name == "style" and after.style != "photo" and rng.random() < 0.6:
+        value = "photo"
+    elif name != "style" and (after.style == "pencil" or rng.random() < 0.5):  # pencil shows no colour
+        after = replace(after, style="photo")
+    return replace(after, **{name: value.item() if isinstance(value, np.generic) else value}), after, name
 
 
 def save_whole(path: Path, array: np.ndarray) -> None:
@@ -67,48 +69,80 @@ def kept(path: Path, count: int, make: Callable[[], np.ndarray]) -> np.ndarray:
 
 def _paint_shard(job: tuple[Path, int]) -> None:
     folder, shard = job
-    indices = range(shard * SHARD, (shard + 1) * SHARD)
-    scenes = [scene_at(i) for i in indices]
+    rng = np.random.default_rng([8, shard])
+    (folder / f"latents-{shard:03d}.npy").unlink(missing_ok=True)  # of an earlier painting
+    scenes = [scene_at(i) for i in range(shard * SHARD, (shard + 1) * SHARD)]
+    captions = [[caption(scene, rng) for _ in range(CAPTIONS)] for scene in scenes]
     # what was painted is kept beside the pictures: captions drawn anew would drift from them when scenes.py changes
-    (folder / f"scenes-{shard:03d}.json").write_text(json.dumps([asdict(scene) for scene in scenes]))
+    kept_scenes = {"scenes": [asdict(scene) for scene in scenes], "captions": captions}
+    (folder / f"scenes-{shard:03d}.json").write_text(json.dumps(kept_scenes))
     save_whole(folder / f"images-{shard:03d}.npy", np.stack([paint(scene).image for scene in scenes]))
+
+
+def _paint_image(scene: Scene) -> np.ndarray:
+    return paint(scene).image
+
+
+def paint_all(scenes: Sequence[Scene], workers: int | None = None) -> np.ndarray:
+    """The pictures of ``scenes``, (n, 192, 192, 3) uint8."""
+    with ProcessPoolExecutor(workers) as pool:
+        return np.stack(list(pool.map(_paint_image, scenes, chunksize=16)))
+
+
+def held_out_pictures(folder: Path, workers: int | None = None) -> tuple[list[Scene], np.ndarray]:
+    """HELD_OUT scenes that no stage trains on, and their pictures; kept in ``folder``."""
+    scenes = [scene_at(i, "held-out") for i in range(HELD_OUT)]
+    return scenes, kept(folder / "held-out.npy", HELD_OUT, lambda: paint_all(scenes, workers))
 
 
 def paint_training_set(folder: Path, count: int, workers: int) -> None:
     """Paint the first ``count`` training scenes into ``folder``; keep shards that exist."""
     folder.mkdir(parents=True, exist_ok=True)
+    held_out_pictures(folder, workers)
     shards = range(-(-count // SHARD))
     todo = [(folder, s) for s in shards if not (folder / f"images-{s:03d}.npy").exists()]
-    if todo:
-        # what was made of the pictures would be that of other ones
-        for file in (*folder.glob("*.np[yz]"), *folder.glob("classifier.safetensors")):
-            if not file.stem[-3:].isdecimal():
-                file.unlink()
     with ProcessPoolExecutor(workers) as pool:
         for _ in tqdm(pool.map(_paint_shard, todo), total=len(todo), desc="painting", unit="k"):
             pass
 
 
-def _shards(folder: Path) -> list[Path]:
-    shards = sorted(folder.glob("images-[0-9][0-9][0-9].npy"))
-    if not shards:
-        raise FileNotFoundError(f"no painted pictures in {folder}; run the `paint` stage first")
-    return shards
+class TrainingSet:
+    """The pictures that were painted so far, each with its scene and CAPTIONS captions. Painting may still go on.
 
+    The pictures stay on disk. Number i is the picture of ``scene_at(i)`` as the painter had it then.
+    """
 
-def load_training_images(folder: Path) -> np.ndarray:
-    """Every painted picture so far, (n, 192, 192, 3) uint8."""
-    return np.concatenate([np.load(shard) for shard in _shards(folder)])
+    def __init__(self, folder: Path, most: int | None = None) -> None:
+        self.folder, self.most = folder, most
+        self.shards: list[np.ndarray] = []  # (SHARD, 192, 192, 3) uint8 each
+        self.scenes: list[Scene] = []
+        self.captions: list[list[str]] = []
+        if not self.refresh():
+            raise FileNotFoundError(f"no painted pictures in {folder}; run the `paint` stage first")
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def refresh(self) -> bool:
+        """Take in what was painted since, at most ``most`` pictures in all; whether there was anything."""
+        before = len(self)
+        while self.most is None or len(self) < self.most:
+            shard = len(self.shards)
+            path = self.folder / f"images-{shard:03d}.npy"
+            if not path.exists():
+                break
+            stored = json.loads((self.folder / f"scenes-{shard:03d}.json").read_text())
+            self.scenes += [Scene(**fields | {"flaws": tuple(fields["flaws"])}) for fields in stored["scenes"]]
+            self.captions += stored["captions"]
+            self.shards.append(np.load(path, mmap_mode="c"))
+        return len(self) > before
+
+    def pictures(self, numbers: Iterable[int]) -> np.ndarray:
+        """Pictures by their numbers, (n, 192, 192, 3) uint8."""
+        return np.stack([self.shards[i // SHARD][i % SHARD] for i in numbers])
 
 
 def chances(scenes: Sequence[Scene], photos: float) -> np.ndarray:
     """The chance of each of ``scenes`` to be drawn if the share ``photos`` of the draws is to be photos."""
     shot = np.array([scene.style == "photo" for scene in scenes])
     return np.where(shot, photos / shot.sum(), (1 - photos) / (~shot).sum())
-
-
-def load_training_scenes(folder: Path) -> list[Scene]:
-    """The scene of every painted picture, in the same order."""
-    files = [shard.with_name(shard.stem.replace("images", "scenes") + ".json") for shard in _shards(folder)]
-    stored = [fields for file in files for fields in json.loads(file.read_text())]
-    return [Scene(**fields | {"flaws": tuple(fields["flaws"])}) for fields in stored]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +14,23 @@ from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler, StableDiffusi
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.training_utils import compute_snr
 from PIL import Image
-from tqdm.auto import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from ..world.captions import caption
 from ..world.painter import paint
 from ..world.scenes import SIZE, SUBJECTS, Scene
-from .data import kept, load_training_images, load_training_scenes, scene_at
-from .loop import BUILD, WEIGHTS, forget_this_computer, mixed_precision, pick_device, train
+from .data import CAPTIONS, TrainingSet, held_out_pictures, kept
+from .loop import (
+    BUILD,
+    EVERY,
+    REFRESH,
+    WEIGHTS,
+    Length,
+    forget_this_computer,
+    mixed_precision,
+    pick_device,
+    train,
+)
 from .text import TEXT_WIDTH, tokenize
 from .vae import FACTOR, in_parts, to_tensor
 
@@ -38,7 +49,6 @@ NOISY_FROM = 800
 SIGNAL_TO_NOISE = 2.5  # as many times that of SD 1.5 at each timestep
 LAST_SIGNAL = 0.003  # √ᾱ at the last timestep
 EMA_DECAY = 0.999
-HELD_OUT = 512  # scenes that the loss is watched on
 PREVIEW_PROMPTS = (
     "a red car on a city street",
     "a blue car on a country road",
@@ -144,29 +154,67 @@ def focus_maps(count: int = 48) -> dict[str, torch.Tensor]:
     return maps
 
 
-def encode_images(vae: AutoencoderKL, device: torch.device, path: Path, images: np.ndarray) -> torch.Tensor:
-    """Latents of ``images``, (n, 4, 24, 24) fp16, times the scaling factor; kept in ``path``."""
-
-    def encode() -> np.ndarray:
-        parts = []
-        with torch.no_grad():
-            for part in tqdm(in_parts(images), desc="encoding"):
-                pixels = to_tensor(part).to(device, memory_format=torch.channels_last)
-                with torch.autocast(device.type, torch.bfloat16):
-                    mode = vae.encode(pixels).latent_dist.mode()
-                parts.append((mode.float() * vae.config.scaling_factor).half().cpu())
-        return torch.cat(parts).numpy()
-
-    return torch.from_numpy(kept(path, len(images), encode))
+@torch.no_grad()
+def encode(vae: AutoencoderKL, images: np.ndarray, scale: bool = True) -> torch.Tensor:
+    """Latents of ``images``, (n, 4, h, w) fp16 on the VAE's device, times its scaling factor if ``scale``."""
+    parts = []
+    for part in in_parts(images):
+        pixels = to_tensor(part, vae.device)
+        with mixed_precision(vae.device):
+            mode = vae.encode(pixels).latent_dist.mode()
+        parts.append((mode.float() * (vae.config.scaling_factor if scale else 1)).half())
+    return torch.cat(parts)
 
 
-def draw_noise(
-    rng: np.random.Generator, latents: torch.Tensor, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+class EncodedSet:
+    """The pictures painted so far as latents, their captions as tokens, on a device; see TrainingSet."""
+
+    def __init__(self, vae: AutoencoderKL, tokenizer: CLIPTokenizer, most: int | None = None) -> None:
+        self._vae, self._tokenizer = vae, tokenizer
+        self.painted = TrainingSet(BUILD, most)
+        size = LATENT_SIZE
+        self.latents = torch.empty(0, vae.config.latent_channels, size, size, dtype=torch.float16, device=vae.device)
+        self._tokens = torch.empty(0, CAPTIONS, tokenizer.model_max_length, dtype=torch.int16, device=vae.device)
+        self._shards = 0  # as many as are encoded
+        self._no_caption = tokenize(tokenizer, [""]).to(vae.device)
+        self._encode()
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    def refresh(self) -> None:
+        """Take in what was painted since."""
+        if self.painted.refresh():
+            self._encode()
+
+    def _encode(self) -> None:
+        latents, tokens = [self.latents], [self._tokens]
+        for number in range(self._shards, len(self.painted.shards)):
+            shard = self.painted.shards[number]
+            path = BUILD / f"latents-{number:03d}.npy"
+            stored = kept(path, len(shard), lambda pictures=shard: encode(self._vae, pictures).cpu().numpy())
+            latents.append(torch.from_numpy(stored).to(self._vae.device))
+            texts = self.painted.captions[number * len(shard) : (number + 1) * len(shard)]
+            ids = tokenize(self._tokenizer, list(chain(*texts))).to(self._vae.device, torch.int16)
+            tokens.append(ids.unflatten(0, (-1, CAPTIONS)))
+        self.latents, self._tokens, self._shards = torch.cat(latents), torch.cat(tokens), len(self.painted.shards)
+
+    def tokens(
+        self, numbers: np.ndarray | torch.Tensor, rng: np.random.Generator, dropout: float = CAPTION_DROPOUT
+    ) -> torch.Tensor:
+        """One caption of each picture in ``numbers``, (n, 77), the share ``dropout`` of them empty."""
+        ids = self._tokens[numbers, rng.integers(CAPTIONS, size=len(numbers))].long()
+        ids[torch.from_numpy(rng.random(len(numbers)) < dropout)] = self._no_caption
+        return ids
+
+
+def draw_noise(rng: np.random.Generator, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """``latents`` ready to train on, as much noise, and a timestep for each."""
-    clean = latents.to(device, torch.float32, memory_format=torch.channels_last)
-    noise = torch.from_numpy(rng.standard_normal(clean.shape, np.float32)).to(clean)
-    return clean, noise, torch.from_numpy(sample_timesteps(rng, len(clean))).to(device)
+    clean = latents.to(torch.float32, memory_format=torch.channels_last)
+    generator = torch.Generator(latents.device).manual_seed(int(rng.integers(2**62)))
+    noise = torch.randn(clean.shape, generator=generator, device=latents.device)
+    timesteps = torch.from_numpy(sample_timesteps(rng, len(clean))).to(latents.device)
+    return clean, noise.contiguous(memory_format=torch.channels_last), timesteps
 
 
 def new_scheduler() -> DDIMScheduler:
@@ -182,7 +230,9 @@ def new_scheduler() -> DDIMScheduler:
     return scheduler
 
 
-def train_diffusion(steps: int, batch: int, lr: float, device_name: str, compiled: bool = False) -> None:
+def train_diffusion(
+    until: Length, batch: int, lr: float, device_name: str, compiled: bool = False, every: int = EVERY
+) -> None:
     """Train to predict the velocity; save the whole SD-format folder.
 
     Velocity is √ᾱ · noise − √(1 − ᾱ) · latents (Salimans and Ho 2022). To predict the noise, as SD
@@ -192,15 +242,11 @@ def train_diffusion(steps: int, batch: int, lr: float, device_name: str, compile
     """
     device = pick_device(device_name)
     torch.manual_seed(0)
-    vae = (
-        AutoencoderKL.from_pretrained(WEIGHTS / "vae", torch_dtype=torch.float32)
-        .eval()
-        .to(device, memory_format=torch.channels_last)
-    )
-    latents = encode_images(vae, device, BUILD / "latents.npy", load_training_images(BUILD))
-    scenes = load_training_scenes(BUILD)
+    vae = AutoencoderKL.from_pretrained(WEIGHTS / "vae", torch_dtype=torch.float32).eval()
+    vae.to(device, memory_format=torch.channels_last)
     tokenizer = CLIPTokenizer.from_pretrained(WEIGHTS / "tokenizer")
     text_encoder = CLIPTextModel.from_pretrained(WEIGHTS / "text_encoder", dtype=torch.float32)
+    encoded = EncodedSet(vae, tokenizer)
     if (WEIGHTS / "unet").exists():
         unet = UNet2DConditionModel.from_pretrained(WEIGHTS / "unet", torch_dtype=torch.float32)
     else:
@@ -210,33 +256,41 @@ def train_diffusion(steps: int, batch: int, lr: float, device_name: str, compile
     unet.to(device, memory_format=torch.channels_last).train()
     text_encoder.to(device).eval()
     quick_unet = torch.compile(unet) if compiled else unet  # the same weights
-    focus = focus_maps()
+    focus = torch.stack(list(focus_maps().values())).to(device)
     noiser = DDPMScheduler(trained_betas=noise_schedule(), prediction_type="v_prediction")
 
-    def loss_of(rng: np.random.Generator, clean: torch.Tensor, shown: list[Scene], network) -> torch.Tensor:
-        clean, noise, timesteps = draw_noise(rng, clean, device)
-        texts = ["" if rng.random() < CAPTION_DROPOUT else caption(scene, rng) for scene in shown]
+    def loss_of(rng: np.random.Generator, latents, tokens, shown: Iterable[Scene], network) -> torch.Tensor:
+        clean, noise, timesteps = draw_noise(rng, latents)
         with torch.no_grad():
-            hidden = text_encoder(tokenize(tokenizer, texts).to(device))[0]
+            hidden = text_encoder(tokens)[0]
         predicted = network(noiser.add_noise(clean, noise, timesteps), timesteps, hidden).sample
-        where = torch.stack([focus[scene.subject] for scene in shown]).to(device)
-        return velocity_loss(noiser, predicted, clean, noise, timesteps, where)
+        return velocity_loss(
+            noiser, predicted, clean, noise, timesteps, focus[[SUBJECTS.index(s.subject) for s in shown]]
+        )
 
     def loss_at(step: int) -> torch.Tensor:
+        if step % REFRESH == 0:
+            encoded.refresh()
         rng = np.random.default_rng([2, step])
-        picks = rng.integers(len(latents), size=batch)
-        return loss_of(rng, latents[picks], [scenes[i] for i in picks], quick_unet)
+        picks = rng.integers(len(encoded), size=batch)
+        shown = (encoded.painted.scenes[i] for i in picks)
+        return loss_of(rng, encoded.latents[picks], encoded.tokens(picks, rng), shown, quick_unet)
 
-    others = [scene_at(i, "held-out") for i in range(HELD_OUT)]
-    others_latents = encode_images(
-        vae, device, BUILD / "latents-held-out.npy", np.stack([paint(s).image for s in others])
-    )
+    others, pictures = held_out_pictures(BUILD)
+    others_latents = encode(vae, pictures)
+    reading = np.random.default_rng(7)
+    others_tokens = tokenize(tokenizer, [caption(scene, reading) for scene in others]).to(device)
 
     def held_out_loss() -> float:
-        parts = [slice(i, i + 64) for i in range(0, HELD_OUT, 64)]
-        with mixed_precision(device):
-            losses = [loss_of(np.random.default_rng([7, p.start]), others_latents[p], others[p], unet) for p in parts]
-        return float(torch.stack(losses).mean())
+        losses = []
+        for start in range(0, len(others), 64):
+            part = slice(start, start + 64)
+            with mixed_precision(device):
+                loss = loss_of(
+                    np.random.default_rng([7, start]), others_latents[part], others_tokens[part], others[part], unet
+                )
+            losses.append(float(loss))
+        return float(np.mean(losses))
 
     def as_pipeline(network: UNet2DConditionModel) -> StableDiffusionPipeline:
         return StableDiffusionPipeline(
@@ -268,4 +322,4 @@ def train_diffusion(steps: int, batch: int, lr: float, device_name: str, compile
         forget_this_computer(WEIGHTS)
 
     options = {"held_out_loss": held_out_loss, "sample": sample, "save": save, "ema_decay": EMA_DECAY}
-    train("diffusion", unet, loss_at, steps=steps, batch=batch, lr=lr, device=device, **options)
+    train("diffusion", unet, loss_at, until=until, batch=batch, lr=lr, device=device, every=every, **options)

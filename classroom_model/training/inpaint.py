@@ -10,19 +10,19 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import StableDiffusionInpaintPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, StableDiffusionInpaintPipeline, UNet2DConditionModel
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ..world.captions import caption, edit_caption
+from ..world.captions import edit_caption
 from ..world.painter import paint
 from ..world.scenes import SIZE, Scene
-from .base import load_base, load_part, ready_to_train, save_part
-from .data import chances, load_training_images, load_training_scenes
-from .diffusion import CAPTION_DROPOUT, draw_noise, encode_images, velocity_loss
-from .loop import BUILD, train
+from .base import PICTURES, load_base, load_part, ready_to_train, save_part
+from .data import TrainingSet, chances, kept
+from .diffusion import CAPTION_DROPOUT, EncodedSet, draw_noise, encode, velocity_loss
+from .loop import BUILD, EVERY, Length, train
+from .vae import in_parts
 
-PICTURES = 12_000  # of the training set, each with two masks
 FOLDER = "unet_inpaint"
 PHOTO_SHARE = 0.6  # of the pictures that it is trained on are photos: what learners edit
 OUTSIDE = 0.25  # what an error outside the mask counts, against 1 inside
@@ -99,7 +99,7 @@ def _masks_of(job: tuple[Scene, int]) -> tuple[np.ndarray, str, np.ndarray]:
     return training_masks(*job)
 
 
-def load_masks(folder: Path, scenes: list[Scene], workers: int | None = None):
+def load_masks(folder: Path, scenes: list[Scene], workers: int | None = None) -> tuple[np.ndarray, list[str]]:
     """Two masks for each of ``scenes``, (n, 2, 192, 192) bool, and what the first shows; kept in ``folder``."""
     path = folder / "masks.npz"
     if not path.exists() or len(np.load(path)["names"]) != len(scenes):
@@ -131,7 +131,24 @@ def shrink(masks: torch.Tensor, size: int) -> torch.Tensor:
     return F.interpolate(masks, size=(size, size))
 
 
-def train_inpaint(steps: int, batch: int, lr: float, device_name: str, compiled: bool = False) -> None:
+def _what_masks_leave(vae: AutoencoderKL, painted: TrainingSet, masks: np.ndarray, kind: int) -> torch.Tensor:
+    """Latents of the pipeline's masked images, grey inside masks of ``kind``, (n, 4, 24, 24) fp16; kept."""
+
+    def make() -> np.ndarray:
+        shards = np.split(masks[:, kind, ..., None], len(painted.shards))
+        return np.concatenate(
+            [
+                encode(vae, np.where(m, 128, p).astype(np.uint8)).cpu()
+                for m, p in zip(shards, painted.shards, strict=True)
+            ]
+        )
+
+    return torch.from_numpy(kept(BUILD / f"latents-masked-{kind}.npy", len(painted), make)).to(vae.device)
+
+
+def train_inpaint(
+    until: Length, batch: int, lr: float, device_name: str, compiled: bool = False, every: int = EVERY
+) -> None:
     """Train the base UNet on to fill masks; save it as ``unet_inpaint``.
 
     Things are masked closely or loosely, things that a picture lacks are masked where they would stand
@@ -140,40 +157,37 @@ def train_inpaint(steps: int, batch: int, lr: float, device_name: str, compiled:
     base = load_base(device_name)
     torch.manual_seed(0)
     device, noiser = base.device, base.noiser
-    scenes = load_training_scenes(BUILD)[:PICTURES]
-    images = load_training_images(BUILD)
-    latents = encode_images(base.vae, device, BUILD / "latents.npy", images)[:PICTURES]
-    images = images[:PICTURES]
-    masks, names = load_masks(BUILD, scenes)
-    likely = chances(scenes, PHOTO_SHARE)
-    # the pipeline's masked image: grey, which is 0 there, inside the mask
-    left = [
-        encode_images(
-            base.vae, device, BUILD / f"latents-masked-{k}.npy", np.where(masks[:, k, ..., None], 128, images)
-        )
-        for k in (0, 1)
+    encoded = EncodedSet(base.vae, base.tokenizer, PICTURES)
+    painted = encoded.painted
+    masks, names = load_masks(BUILD, painted.scenes)
+    likely = chances(painted.scenes, PHOTO_SHARE)
+    left = [_what_masks_leave(base.vae, painted, masks, kind) for kind in (0, 1)]
+    size = encoded.latents.shape[-1]
+    small = torch.cat(
+        [shrink(torch.from_numpy(part).to(device, torch.float32), size) for part in in_parts(masks, 1000)]
+    )
+    reading = np.random.default_rng(4)
+    edits = [
+        edit_caption(scene, name, reading) if name else texts[0]
+        for scene, name, texts in zip(painted.scenes, names, painted.captions, strict=True)
     ]
+    edit_tokens, edited = base.tokenize(edits).short(), torch.tensor([bool(name) for name in names], device=device)
     unet = load_part(UNet2DConditionModel, FOLDER) or with_more_inputs(base.unet, 1 + base.vae.config.latent_channels)
     ready_to_train(unet, device)
     quick_unet = torch.compile(unet) if compiled else unet  # the same weights
 
     def loss_at(step: int) -> torch.Tensor:
         rng = np.random.default_rng([4, step])
-        picks, kinds = rng.choice(len(latents), batch, p=likely), (rng.random(batch) < 0.4).astype(int)
-        clean, noise, timesteps = draw_noise(rng, latents[picks], device)
-        texts = []
-        for i, kind in zip(picks, kinds, strict=True):
-            shown = names[i] if kind == 0 else ""
-            if rng.random() < CAPTION_DROPOUT:
-                texts.append("")
-            elif shown:
-                texts.append(edit_caption(scenes[i], shown, rng))
-            else:
-                texts.append(caption(scenes[i], rng))
-        mask = shrink(torch.from_numpy(masks[picks, kinds][:, None]).to(clean), clean.shape[-1])
-        rest = torch.stack([left[kind][i].float() for i, kind in zip(picks, kinds, strict=True)]).to(clean)
+        picks = torch.from_numpy(rng.choice(len(encoded), batch, p=likely)).to(device)
+        of_things = torch.from_numpy(rng.random(batch) < 0.6).to(device)
+        clean, noise, timesteps = draw_noise(rng, encoded.latents[picks])
+        tokens = encoded.tokens(picks, rng)
+        named = of_things & edited[picks] & torch.from_numpy(rng.random(batch) >= CAPTION_DROPOUT).to(device)
+        tokens = torch.where(named[:, None], edit_tokens[picks].long(), tokens)
+        mask = torch.where(of_things[:, None, None, None], small[picks, :1], small[picks, 1:])
+        rest = torch.where(of_things[:, None, None, None], left[0][picks], left[1][picks]).float()
         noisy = noiser.add_noise(clean, noise, timesteps)
-        predicted = quick_unet(torch.cat([noisy, mask, rest], 1), timesteps, base.embed(texts)).sample
+        predicted = quick_unet(torch.cat([noisy, mask, rest], 1), timesteps, base.embed(tokens)).sample
         where = OUTSIDE + (1 - OUTSIDE) * mask
         return velocity_loss(noiser, predicted, clean, noise, timesteps, where / where.mean((1, 2, 3), keepdim=True))
 
@@ -196,4 +210,5 @@ def train_inpaint(steps: int, batch: int, lr: float, device_name: str, compiled:
     def save() -> None:
         save_part(unet, FOLDER)
 
-    train("inpaint", unet, loss_at, steps=steps, batch=batch, lr=lr, device=device, save=save, sample=sample)
+    options = {"save": save, "sample": sample, "every": every}
+    train("inpaint", unet, loss_at, until=until, batch=batch, lr=lr, device=device, **options)

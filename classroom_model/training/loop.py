@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,6 +21,8 @@ FOLDER = Path(__file__).parent.parent
 BUILD = FOLDER / "build"  # painted pictures, latents, checkpoints, logs: never committed
 WEIGHTS = FOLDER / "second"  # the SD-format folder that the stages make and go on from: committed
 WARM_UP = 200  # steps until the full learning rate, also where a run goes on from weights alone
+EVERY = 500  # steps between checkpoints
+REFRESH = 250  # steps after which a stage looks whether more pictures were painted
 DECAY = 0.2  # the share of all steps, at the end, in which the learning rate falls to zero
 
 
@@ -55,12 +58,24 @@ def stop_signal():
         signal.signal(signal.SIGTERM, before)
 
 
+@dataclass(frozen=True)
+class Length:
+    """How long to train: until so many steps were made in all, or for so many minutes from now."""
+
+    steps: int | None = None
+    minutes: float | None = None
+
+    def share_left(self, step: int, seconds: float) -> float:
+        """What is left after ``step`` steps in all and ``seconds`` seconds of this run, from 1 to 0."""
+        return 1 - step / self.steps if self.minutes is None else 1 - seconds / (60 * self.minutes)
+
+
 def train(
     name: str,
     model: nn.Module,
     loss_at: Callable[[int], torch.Tensor],
     *,
-    steps: int,
+    until: Length,
     batch: int,
     lr: float,
     device: torch.device,
@@ -68,10 +83,10 @@ def train(
     held_out_loss: Callable[[], float] | None = None,
     sample: Callable[[Path], None] | None = None,
     ema_decay: float = 0.999,
-    every: int = 500,
+    every: float = EVERY,
     anew: bool = False,
 ) -> None:
-    """Minimise ``loss_at(step)`` over ``model`` until it has made ``steps`` steps in all, in one run or in many.
+    """Minimise ``loss_at(step)`` over ``model``, in one run or in many, as long as ``until`` says.
 
     AdamW, warm-up, a constant learning rate that falls at the end, an average of the weights (EMA). Every ``every``
     steps, at the end and when the process gets SIGTERM it writes a checkpoint to ``BUILD/<name>``, from which the same
@@ -85,7 +100,7 @@ def train(
     WEIGHTS.mkdir(parents=True, exist_ok=True)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-    ema = EMAModel(parameters, decay=ema_decay, use_ema_warmup=True, power=0.75)
+    ema = EMAModel(parameters, decay=ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
     weights_file, state_file = folder / "model.safetensors", folder / "state.pt"
     seen = {"steps": 0, "pictures": 0} if anew else read_progress().get(name, {"steps": 0, "pictures": 0})
     since = seen["steps"]
@@ -117,12 +132,11 @@ def train(
         with open(folder / "log.csv", "a", newline="") as log:
             csv.writer(log).writerow([step, f"{loss:.5f}", f"{held_out:.5f}", round(seconds)])
 
-    running, counted, started = 0.0, 0, time.monotonic()
-    with stop_signal() as asked:
-        for step in tqdm(range(first, steps), initial=first, total=steps, desc=name, mininterval=10):
-            rate = lr * min(1, (step + 1 - since) / WARM_UP, (steps - step) / max(1, DECAY * steps))
+    step, running, counted, started = first, 0.0, 0, time.monotonic()
+    with stop_signal() as asked, tqdm(initial=first, total=until.steps, desc=name, mininterval=10) as bar:
+        while not asked and (left := until.share_left(step, time.monotonic() - started)) > 0:
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = lr * min(1, (step + 1 - since) / WARM_UP, left / DECAY)
             with mixed_precision(device):
                 loss = loss_at(step)
             loss.backward()
@@ -130,12 +144,15 @@ def train(
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             ema.step(parameters)
-            running, counted = running + loss.item(), counted + 1
-            if (step + 1) % every == 0 or step + 1 == steps or asked:
-                checkpoint(step + 1, running / counted, time.monotonic() - started)
+            running, counted, step = running + loss.detach(), counted + 1, step + 1
+            bar.update()
+            if step % every == 0 and not asked:
+                checkpoint(step, float(running) / counted, time.monotonic() - started)
                 running, counted = 0.0, 0
-            if asked:
-                return
+        if counted:
+            checkpoint(step, float(running) / counted, time.monotonic() - started)
+    if asked:
+        return
     for file in (weights_file, state_file):
         file.unlink(missing_ok=True)  # a later run, with more steps, starts from the averaged weights
 

@@ -13,14 +13,15 @@ from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionUpscalePipeli
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ..world.captions import FINE_PHRASES, caption
+from ..world.captions import FINE_PHRASES
 from ..world.painter import paint
 from ..world.scenes import SIZE
-from .base import load_base, load_part, ready_to_train, save_part
-from .data import chances, kept, load_training_images, load_training_scenes, scene_at
-from .diffusion import CAPTION_DROPOUT, encode_images, sample_timesteps, velocity_loss
-from .loop import BUILD, WEIGHTS, train
+from .base import PICTURES, load_base, load_part, ready_to_train, save_part
+from .data import TrainingSet, chances, kept, scene_at
+from .diffusion import CAPTION_DROPOUT, draw_noise, encode, velocity_loss
+from .loop import BUILD, EVERY, WEIGHTS, Length, train
 from .text import TEXT_WIDTH
+from .vae import to_tensor
 
 FOLDER, VAE = "unet_upscale", "vae_upscale"
 LARGE, LARGE_SIZE, CROPS = 1000, 512, 8  # paintings, their side in pixels, and the 192-pixel crops of each
@@ -83,7 +84,9 @@ def load_crops(folder: Path, workers: int | None = None) -> np.ndarray:
     return kept(folder / "crops.npy", LARGE * CROPS, cut)
 
 
-def train_upscale(steps: int, batch: int, lr: float, device_name: str, compiled: bool = False) -> None:
+def train_upscale(
+    until: Length, batch: int, lr: float, device_name: str, compiled: bool = False, every: int = EVERY
+) -> None:
     """Train on pictures and their coarse versions, and on crops of larger photos; save it as ``unet_upscale``.
 
     From the crops, the more detailed the likelier, the model learns to upscale a picture tile by tile.
@@ -93,13 +96,24 @@ def train_upscale(steps: int, batch: int, lr: float, device_name: str, compiled:
     vae.requires_grad_(False).to(base.device, memory_format=torch.channels_last).eval()
     torch.manual_seed(0)
     device, noiser, roughener = base.device, base.noiser, low_res_scheduler()
-    scenes = load_training_scenes(BUILD)
-    pictures, crops = load_training_images(BUILD), load_crops(BUILD)
-    clean_ones = [i for i, scene in enumerate(scenes) if not scene.flaws]
-    likely = chances([scenes[i] for i in clean_ones], PHOTO_SHARE)
+    painted, crops = TrainingSet(BUILD, PICTURES), load_crops(BUILD)
+    clean_ones = [i for i, scene in enumerate(painted.scenes) if not scene.flaws]
+    likely = chances([painted.scenes[i] for i in clean_ones], PHOTO_SHARE)
     detail = crops.std((1, 2, 3), dtype=np.float32)
-    latents = encode_images(vae, device, BUILD / "latents-upscale.npy", pictures)
-    crop_latents = encode_images(vae, device, BUILD / "latents-crops.npy", crops)
+    shards = [*painted.shards, crops]
+
+    def encode_all() -> np.ndarray:
+        return np.concatenate([encode(vae, shard).cpu() for shard in shards])
+
+    count = len(painted) + len(crops)
+    latents = torch.from_numpy(kept(BUILD / "latents-fine.npy", count, encode_all)).to(device)
+    small = np.concatenate([coarse(shard) for shard in shards])
+    reading = np.random.default_rng(6)
+    texts = [
+        texts[0] if reading.random() > GENERAL_SHARE else str(reading.choice(FINE_PHRASES))
+        for texts in painted.captions
+    ] + [str(reading.choice(FINE_PHRASES)) for _ in crops]
+    tokens, no_caption = base.tokenize(texts).short(), base.tokenize([""])
     unet = ready_to_train(load_part(UNet2DConditionModel, FOLDER) or new_unet(), device)
     quick_unet = torch.compile(unet) if compiled else unet  # the same weights
 
@@ -107,24 +121,15 @@ def train_upscale(steps: int, batch: int, lr: float, device_name: str, compiled:
         rng = np.random.default_rng([6, step])
         whole = rng.choice(clean_ones, int(batch * WHOLE_SHARE), p=likely)
         parts = rng.choice(len(crops), batch - len(whole), p=detail / detail.sum())
-        clean = torch.cat([latents[whole].float(), crop_latents[parts].float()])
-        clean = clean.to(device, torch.float32, memory_format=torch.channels_last)
-        small = torch.from_numpy(coarse(np.concatenate([pictures[whole], crops[parts]])))
-        small = (small.permute(0, 3, 1, 2) / 127.5 - 1).to(clean)
-        noise, rough = (torch.from_numpy(rng.standard_normal(t.shape, np.float32)).to(t) for t in (clean, small))
-        timesteps = torch.from_numpy(sample_timesteps(rng, batch)).to(device)
+        picks = np.concatenate([whole, len(painted) + parts])
+        clean, noise, timesteps = draw_noise(rng, latents[picks])
+        shown = to_tensor(small[picks], device)
         levels = torch.from_numpy(np.round(MOST_NOISE * rng.random(batch) ** 2).astype(np.int64)).to(device)
-        texts = []
-        for i in [*whole, *[None] * len(parts)]:
-            kind = rng.random()
-            if kind < CAPTION_DROPOUT:
-                texts.append("")
-            elif i is None or kind < CAPTION_DROPOUT + GENERAL_SHARE:
-                texts.append(str(rng.choice(FINE_PHRASES)))
-            else:
-                texts.append(caption(scenes[i], rng))
-        noisy = torch.cat([noiser.add_noise(clean, noise, timesteps), roughener.add_noise(small, rough, levels)], 1)
-        predicted = quick_unet(noisy, timesteps, base.embed(texts), class_labels=levels).sample
+        read = tokens[picks].long()
+        read[torch.from_numpy(rng.random(batch) < CAPTION_DROPOUT)] = no_caption
+        rough = roughener.add_noise(shown, torch.randn_like(shown), levels)
+        noisy = torch.cat([noiser.add_noise(clean, noise, timesteps), rough], 1)
+        predicted = quick_unet(noisy, timesteps, base.embed(read), class_labels=levels).sample
         return velocity_loss(noiser, predicted, clean, noise, timesteps)
 
     def sample(path: Path) -> None:
@@ -146,4 +151,5 @@ def train_upscale(steps: int, batch: int, lr: float, device_name: str, compiled:
         save_part(unet, FOLDER)
         roughener.save_pretrained(WEIGHTS / "low_res_scheduler")
 
-    train("upscale", unet, loss_at, steps=steps, batch=batch, lr=lr, device=device, save=save, sample=sample)
+    options = {"save": save, "sample": sample, "every": every}
+    train("upscale", unet, loss_at, until=until, batch=batch, lr=lr, device=device, **options)

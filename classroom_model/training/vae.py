@@ -12,15 +12,13 @@ from diffusers import AutoencoderKL
 from PIL import Image
 from torch import nn
 
-from ..world.painter import paint
 from ..world.scenes import SIZE
-from .data import load_training_images, scene_at
-from .loop import BUILD, WEIGHTS, forget_this_computer, pick_device, train
+from .data import TrainingSet, held_out_pictures
+from .loop import BUILD, EVERY, REFRESH, WEIGHTS, Length, forget_this_computer, pick_device, train
 
 FACTOR = 8  # pixels to a latent, each way
 # Stable Diffusion's upscaler has an autoencoder of factor 4, for its latents are as large as the coarse picture.
-WIDTHS = {"vae": (24, 48, 96, 128), "vae_upscale": (24, 48, 96)}
-CROP = 64
+WIDTHS = {"vae": (24, 48, 96, 128), "vae_upscale": (24, 40, 80)}
 HELD_OUT = 64  # scenes that the round trip is watched on
 EDGES = 0.3  # what the edges' error counts beside the colours'
 # For so many steps the encoder is also taught, less and less, the four principal components of each block. Left alone
@@ -61,9 +59,9 @@ def principal_components(images: np.ndarray, factor: int) -> tuple[torch.Tensor,
     return mean, directions[:, -4:] / power[-4:].sqrt()
 
 
-def to_tensor(images: np.ndarray) -> torch.Tensor:
+def to_tensor(images: np.ndarray, device: torch.device | str = "cpu") -> torch.Tensor:
     """(n, h, w, 3) uint8 → (n, 3, h, w) float from -1 to 1, channels last in memory."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def to_images(tensor: torch.Tensor) -> np.ndarray:
@@ -71,7 +69,7 @@ def to_images(tensor: torch.Tensor) -> np.ndarray:
     return ((tensor.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
-def _edge_loss(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+def edge_loss(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     """L1 between horizontal and vertical differences at two scales: what makes edges crisp."""
     loss = made.new_zeros(())
     for _ in range(2):
@@ -81,7 +79,7 @@ def _edge_loss(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     return loss
 
 
-def _colour_loss(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+def colour_loss(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     """L1 at four scales: what makes colours right before edges are sharp."""
     loss = (made - wanted).abs().mean()
     for size in (2, 4, 8):
@@ -93,9 +91,14 @@ def round_trip_psnr(vae: AutoencoderKL, images: np.ndarray) -> np.ndarray:
     """Peak signal-to-noise ratio (dB) of encode → decode for each picture."""
     device = next(vae.parameters()).device
     with torch.no_grad():
-        back = vae.decode(vae.encode(to_tensor(images).to(device)).latent_dist.mode()).sample
+        back = vae.decode(vae.encode(to_tensor(images, device)).latent_dist.mode()).sample
     error = (to_images(back).astype(np.float64) - images) ** 2
     return 10 * np.log10(255**2 / error.mean((1, 2, 3)))
+
+
+def vae_factor(vae: AutoencoderKL) -> int:
+    """Pixels to a latent, each way."""
+    return 2 ** (len(vae.config.block_out_channels) - 1)
 
 
 def in_parts(images: np.ndarray, size: int = 64) -> list[np.ndarray]:
@@ -110,7 +113,7 @@ def standardise_latents(vae: AutoencoderKL, images: np.ndarray) -> None:
     """
     device = next(vae.parameters()).device
     with torch.no_grad():
-        latents = torch.cat([vae.encode(to_tensor(part).to(device)).latent_dist.mode() for part in in_parts(images)])
+        latents = torch.cat([vae.encode(to_tensor(part, device)).latent_dist.mode() for part in in_parts(images)])
         mean, std = latents.mean((0, 2, 3)), latents.std((0, 2, 3)) * vae.config.scaling_factor
         quant, back = vae.quant_conv, vae.post_quant_conv
         quant.weight[:4] /= std[:, None, None, None]
@@ -120,45 +123,43 @@ def standardise_latents(vae: AutoencoderKL, images: np.ndarray) -> None:
         back.weight *= std[:, None, None]
 
 
-def train_vae(steps: int, batch: int, lr: float, device_name: str, name: str = "vae") -> None:
-    """Train ``name``, one of WIDTHS, on random crops, the last fifth on whole pictures; save fp16 weights.
+def train_vae(until: Length, batch: int, lr: float, device_name: str, name: str = "vae", every: int = EVERY) -> None:
+    """Train ``name``, one of WIDTHS, on whole pictures; save fp16 weights.
 
-    Crops begin where a latent begins, so that the decoder can know where in the texture it is.
+    Crops of 64 pixels were the quicker teacher for 6,500 steps; then they misled it: what one group of channels is
+    normalised by is another mean and deviation in a crop than in a picture.
     """
     device = pick_device(device_name)
     torch.manual_seed(0)
-    images = load_training_images(BUILD)
-    held_out = np.stack([paint(scene_at(i, "held-out")).image for i in range(HELD_OUT)])
+    painted = TrainingSet(BUILD)
+    held_out = held_out_pictures(BUILD)[1][:HELD_OUT]
     vae = (
         AutoencoderKL.from_pretrained(WEIGHTS / name, torch_dtype=torch.float32)
         if (WEIGHTS / name).exists()
         else new_vae(WIDTHS[name])
     )
     vae = vae.to(device, memory_format=torch.channels_last).train()
-    whole_from, factor = int(steps * 0.8), 2 ** (len(WIDTHS[name]) - 1)
-    mean, directions = (part.to(device) for part in principal_components(images[:400], factor))
+    some = painted.pictures(range(min(500, len(painted))))
+    mean, directions = (part.to(device) for part in principal_components(some, vae_factor(vae)))
 
     def loss_at(step: int) -> torch.Tensor:
-        rng = np.random.default_rng([1, step])
-        if step < whole_from:
-            corners = FACTOR * rng.integers(0, (SIZE - CROP) // FACTOR + 1, (batch, 2))
-            crops = [images[rng.integers(len(images)), y : y + CROP, x : x + CROP] for y, x in corners]
-        else:
-            crops = [images[i] for i in rng.integers(len(images), size=max(1, batch * CROP**2 // SIZE**2))]
-        wanted = to_tensor(np.stack(crops)).to(device, memory_format=torch.channels_last)
+        if step % REFRESH == 0:
+            painted.refresh()
+        numbers = np.random.default_rng([1, step]).integers(len(painted), size=batch)
+        wanted = to_tensor(painted.pictures(numbers), device)
         latents = vae.encode(wanted).latent_dist
         made = vae.decode(latents.sample()).sample.float()
-        loss = _colour_loss(made, wanted) + EDGES * _edge_loss(made, wanted)
+        loss = colour_loss(made, wanted) + EDGES * edge_loss(made, wanted)
         loss = loss + 1e-4 * latents.kl().mean() / latents.mean[0].numel()
         if step < TAUGHT:
-            blocks = F.pixel_unshuffle(wanted, factor) - mean[:, None, None]
+            blocks = F.pixel_unshuffle(wanted, vae_factor(vae)) - mean[:, None, None]
             target = torch.einsum("nchw,ck->nkhw", blocks, directions)
             loss = loss + (1 - step / TAUGHT) * F.mse_loss(latents.mean.float(), target)
         return loss
 
     def save() -> None:
         finished = copy.deepcopy(vae)
-        standardise_latents(finished, images[:500])
+        standardise_latents(finished, some)
         # fp16 on disk, as Stable Diffusion's `variant="fp16"` files are
         nn.Module.half(finished).save_pretrained(WEIGHTS / name)
         forget_this_computer(WEIGHTS / name)
@@ -169,7 +170,8 @@ def train_vae(steps: int, batch: int, lr: float, device_name: str, name: str = "
         print(
             f"\nround trip on {HELD_OUT} held-out pictures: {round_trip_psnr(vae, held_out).mean():.2f} dB", flush=True
         )
-        back = to_images(vae.decode(vae.encode(to_tensor(held_out[:12]).to(device)).latent_dist.mode()).sample)
+        with torch.no_grad():
+            back = to_images(vae.decode(vae.encode(to_tensor(held_out[:12], device)).latent_dist.mode()).sample)
         Image.fromarray(np.vstack([np.hstack(held_out[:12]), np.hstack(back)])).save(path)
 
-    train(name, vae, loss_at, steps=steps, batch=batch, lr=lr, device=device, save=save, sample=sample)
+    train(name, vae, loss_at, until=until, batch=batch, lr=lr, device=device, save=save, sample=sample, every=every)

@@ -475,6 +475,67 @@ def edit_caption(scene: Scene, name: str, rng: np.random.Generator, brief: float
     return text if _names(text, scene, name) else f"{text}, {_naming(scene, name, rng)}"
 
 
+# What an instruction calls a thing that has the scene's colour.
+_THINGS = {
+    "car": ("car", "car", "automobile", "vehicle"),
+    "portrait": ("coat", "coat", "jacket"),
+    "watch": ("strap", "strap", "watch strap", "band"),
+    "landscape": ("roof", "roof", "roof of the house"),
+}
+_MAKE_STYLE = {
+    "photo": ("a photo", "a photograph", "a realistic photo", "a real picture"),
+    "impressionist": ("an oil painting", "an impressionist painting", "an oil painting in impressionist style"),
+    "van gogh": ("a van gogh", "a painting by van gogh", "an oil painting in the style of van gogh"),
+    "watercolor": ("a watercolor", "a watercolor painting", "a watercolor painting with soft edges"),
+    "pencil": ("a pencil sketch", "a pencil drawing", "a sketch", "a drawing", "a pencil sketch with cross-hatching"),
+    "cyberpunk": ("cyberpunk art", "digital art in cyberpunk style", "neon art", "a neon picture"),
+}
+_MAKE_TIME = {
+    "day": ("day", "daylight", "noon", "a sunny day", "daytime"),
+    "sunset": ("sunset", "evening", "dusk", "the golden hour"),
+    "night": ("night", "a starry night", "midnight", "moonlight"),
+    "dawn": ("dawn", "morning", "sunrise", "early morning"),
+}
+_MAKE_CROWN = {
+    True: (
+        "add a golden crown",
+        "add a crown",
+        "put a crown on the head",
+        "give her a crown",
+        "give him a golden crown",
+    ),
+    False: ("take the crown off", "remove the crown", "take off the crown", "without the crown", "no crown"),
+}
+_MENDS = {
+    "blurry": ("make it sharp", "sharpen it", "make it sharper", "remove the blur"),
+    "low quality": ("make it sharp", "better quality", "make it better", "improve the quality"),
+    "distorted": ("straighten it", "make it straight", "fix the shapes", "remove the distortion"),
+    "cluttered": ("clean it up", "remove the clutter", "tidy it up", "remove the rubbish"),
+    "desaturated": ("make the colors stronger", "more color", "bring the colors back", "vivid colors"),
+    "monochrome": ("add color", "bring the colors back", "make it colorful", "color the picture"),
+    "color shift": ("fix the colors", "correct the colors", "make the colors natural", "natural colors"),
+}
+
+
+def instruction(before: Scene, after: Scene, name: str, rng: np.random.Generator) -> str:
+    """Say what to do to turn ``before`` into ``after``, which differ in the attribute ``name``."""
+    if name == "flaws":
+        return _pick(rng, _MENDS[before.flaws[0]])
+    if name == "crown":
+        return _pick(rng, _MAKE_CROWN[after.crown])
+    if name == "style":
+        what = _pick(rng, _MAKE_STYLE[after.style])
+        start = ("turn it into {}", "make it {}", "turn the picture into {}", "make this {}", "change it to {}", "{}")
+        return _pick(rng, start).format(what)
+    if name == "time":
+        what = _pick(rng, _MAKE_TIME[after.time])
+        start = ("make it {}", "turn it into {}", "change the time to {}", "change it to {}", "make this {}", "{}")
+        return _pick(rng, start).format(what)
+    thing, shade = _pick(rng, _THINGS[after.subject]), _shade(after, rng)
+    start = ("make the {} {}", "make the {} {}", "paint the {} {}", "change the {} to {}", "turn the {} {}")
+    return _pick(rng, start).format(thing, shade)
+
+
 def caption(scene: Scene, rng: np.random.Generator) -> str:
     """Say what ``scene`` shows, in one of many phrasings, in lower case.
 
