@@ -7,7 +7,7 @@ import itertools
 import numbers
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -133,53 +133,70 @@ def run_edits(pipe, image, edits, negative_prompt, num_inference_steps, max_batc
     plans = {strength: plan_steps(pipe, strength, num_inference_steps) for strength in strengths}
     skipped = [plans[edit.strength].steps_skipped for edit in edits]
     max_batch = max_batch or _batch_that_fits(pipe, pixels, any(edit.guidance_scale > 1 for edit in edits))
-    order = sorted(range(len(edits)), key=skipped.__getitem__)  # neighbours share most of their path
-    return _batches(pipe, pixels, edits, skipped, order, negative_prompt, num_inference_steps, max_batch)
+    return _pictures(_Sweep(pipe, pixels, edits, skipped, negative_prompt, num_inference_steps), max_batch)
 
 
-def _batches(pipe, pixels, edits, skipped, order, negative_prompt, num_inference_steps, max_batch):
-    import torch
+@dataclass
+class _Sweep:
+    """What the edits of a sweep share."""
+
+    pipe: StableDiffusionImg2ImgPipeline
+    pixels: torch.Tensor
+    edits: Sequence[Edit]
+    skipped: Sequence[int]  # the steps that each edit leaves out
+    negative_prompt: str
+    num_inference_steps: int
+    words: dict[str, torch.Tensor] = field(default_factory=dict)  # the embedding of each prompt
+
+    def encode(self) -> None:
+        """Read the image and every prompt, once."""
+        import torch
+
+        pipe = self.pipe
+        device, texts = pipe._execution_device, [*(edit.prompt for edit in self.edits), self.negative_prompt]
+        with torch.no_grad():
+            self.image = pipe.vae.encode(self.pixels.to(device, pipe.unet.dtype)).latent_dist
+            self.words = {text: pipe.encode_prompt(text, device, 1, False)[0] for text in dict.fromkeys(texts)}
+
+    def start(self, i: int) -> _Start:
+        return _Start(self.pipe, self.image, self.edits[i].seed)
+
+
+def _pictures(sweep: _Sweep, max_batch: int) -> Iterator[tuple[int, Image.Image]]:
+    """Encode, then run the edits, the longest first: in batches where the scheduler allows it, else one by one."""
     from tqdm.auto import tqdm
 
-    height, width = pixels.shape[-2:]
-    total = sum(num_inference_steps - skip for skip in skipped)
+    pipe, (height, width) = sweep.pipe, sweep.pixels.shape[-2:]
+    order = sorted(range(len(sweep.edits)), key=sweep.skipped.__getitem__)  # neighbours share most of their path
+    total = sum(sweep.num_inference_steps - skip for skip in sweep.skipped)
     with (
         out_of_memory_told(pipe, width, height),
         tqdm(total=total, desc="edits", unit="step", disable=_wants_no_bar(pipe)) as bar,
     ):
-        device, dtype = pipe._execution_device, pipe.unet.dtype
-        with torch.no_grad():
-            encoded = pipe.vae.encode(pixels.to(device, dtype)).latent_dist
-            words = {
-                text: pipe.encode_prompt(text, device, 1, False)[0]
-                for text in dict.fromkeys([*(edit.prompt for edit in edits), negative_prompt])
-            }
-        together = type(pipe.scheduler).__name__ in SINGLE_STEP and pipe.unet.config.time_cond_proj_dim is None
-        max_batch = max_batch if together else 1
-        while order:
-            part, done = order[:max_batch], bar.n
-            starts = [_Start(pipe, encoded, edits[i].seed) for i in part]
-            if not together:
-                pictures = [_one_call(pipe, edits[part[0]], starts[0], words, negative_prompt, num_inference_steps)]
-                bar.update(num_inference_steps - skipped[part[0]])
-            else:
-                try:
-                    with torch.no_grad():
-                        latents = _one_path(
-                            pipe, edits, skipped, part, starts, words, negative_prompt, num_inference_steps, bar
-                        )
-                except (RuntimeError, MemoryError) as error:
-                    if len(part) == 1 or not is_out_of_memory(error):
-                        raise
-                    max_batch = len(part) // 2
-                    bar.update(done - bar.n)
-                    bar.write(
-                        f"Not enough memory for {len(part)} edits at once: going on with {max_batch}.", sys.stderr
-                    )
-                    continue
-                pictures = decode(pipe, latents)
-            yield from zip(part, pictures, strict=True)
-            order = order[len(part) :]
+        sweep.encode()
+        if type(pipe.scheduler).__name__ in SINGLE_STEP and pipe.unet.config.time_cond_proj_dim is None:
+            yield from _in_batches(sweep, order, max_batch, bar)
+        else:
+            for i in order:
+                yield i, _one_call(sweep, i)
+                bar.update(sweep.num_inference_steps - sweep.skipped[i])
+
+
+def _in_batches(sweep: _Sweep, order: list[int], max_batch: int, bar) -> Iterator[tuple[int, Image.Image]]:
+    """Run the edits in ``order``, up to ``max_batch`` at once; half as many where the memory does not suffice."""
+    while order:
+        part, done = order[:max_batch], bar.n
+        try:
+            latents = _one_path(sweep, part, bar)
+        except (RuntimeError, MemoryError) as error:
+            if len(part) == 1 or not is_out_of_memory(error):
+                raise
+            max_batch = len(part) // 2
+            bar.update(done - bar.n)
+            bar.write(f"Not enough memory for {len(part)} edits at once: going on with {max_batch}.", sys.stderr)
+            continue
+        yield from zip(part, decode(sweep.pipe, latents), strict=True)
+        order = order[len(part) :]
 
 
 class _Start:
@@ -198,50 +215,51 @@ class _Start:
         return randn_tensor(like.shape, generator=self.generator, device=like.device, dtype=like.dtype)
 
 
-def _one_path(pipe, edits, skipped, part, starts, words, negative_prompt, num_inference_steps, bar) -> torch.Tensor:
-    """Denoise the edits of ``part``, sorted by the steps they skip, along one path of timesteps."""
+def _one_path(sweep: _Sweep, part: list[int], bar) -> torch.Tensor:
+    """Denoise the edits of ``part``, sorted by the steps they skip, along one path of timesteps; their latents."""
     import torch
 
+    pipe, edits, skipped = sweep.pipe, [sweep.edits[i] for i in part], [sweep.skipped[i] for i in part]
+    starts = [sweep.start(i) for i in part]
     scheduler = copy.deepcopy(pipe.scheduler)
-    scheduler.set_timesteps(num_inference_steps, device=pipe._execution_device)
+    scheduler.set_timesteps(sweep.num_inference_steps, device=pipe._execution_device)
     waiting = copy.deepcopy(scheduler)
-    _begin(scheduler, skipped[part[0]])
-    guidance = torch.tensor([edits[i].guidance_scale for i in part], device=starts[0].latents.device)
-    guidance = guidance.to(starts[0].latents.dtype)[:, None, None, None]
-    guided = [edits[i].guidance_scale > 1 for i in part]
+    _begin(scheduler, skipped[0])
     current = starts[0].latents[:0]
-    for index in range(skipped[part[0]], len(scheduler.timesteps)):
+    guidance = current.new_tensor([edit.guidance_scale for edit in edits])[:, None, None, None]
+    for index in range(skipped[0], len(scheduler.timesteps)):
         timestep = scheduler.timesteps[index]
-        joining = [k for k, i in enumerate(part) if skipped[i] == index]
+        joining = [start for start, skip in zip(starts, skipped, strict=True) if skip == index]
         if joining:
             _begin(joint := copy.deepcopy(waiting), index)
-            noisy = [joint.add_noise(starts[k].latents, starts[k].noise(), timestep[None]) for k in joining]
+            noisy = [joint.add_noise(start.latents, start.noise(), timestep[None]) for start in joining]
             current = torch.cat([current, *noisy])
         count = len(current)
-        pushed = [k for k in range(count) if guided[k]]  # those that need an answer to the negative prompt too
-        hidden = torch.cat([words[negative_prompt]] * len(pushed) + [words[edits[i].prompt] for i in part[:count]])
+        pushed = [k for k in range(count) if edits[k].guidance_scale > 1]  # need an answer to the negative prompt too
+        texts = [sweep.negative_prompt] * len(pushed) + [edit.prompt for edit in edits[:count]]
         seen = scheduler.scale_model_input(current, timestep)
-        answer = pipe.unet(torch.cat([seen[pushed], seen]), timestep, encoder_hidden_states=hidden).sample
-        unwanted, wanted = answer[: len(pushed)], answer[len(pushed) :]
-        if pushed:
-            wanted = wanted.clone()
-            wanted[pushed] = unwanted + guidance[pushed] * (wanted[pushed] - unwanted)
+        hidden = torch.cat([sweep.words[text] for text in texts])
+        with torch.no_grad():
+            answer = pipe.unet(torch.cat([seen[pushed], seen]), timestep, encoder_hidden_states=hidden).sample
+        unwanted, wanted = answer[: len(pushed)], answer[len(pushed) :].clone()
+        wanted[pushed] = unwanted + guidance[pushed] * (wanted[pushed] - unwanted)
         extra = pipe.prepare_extra_step_kwargs([start.generator for start in starts[:count]], 0.0)
         current = scheduler.step(wanted, timestep, current, **extra, return_dict=False)[0]
         bar.update(count)
     return current
 
 
-def _one_call(pipe, edit: Edit, start: _Start, words, negative_prompt, num_inference_steps) -> Image.Image:
+def _one_call(sweep: _Sweep, i: int) -> Image.Image:
     """The pipeline's own call, spared the encoding."""
+    pipe, edit, start = sweep.pipe, sweep.edits[i], sweep.start(i)
     shown, pipe._progress_bar_config = getattr(pipe, "_progress_bar_config", {}), {"disable": True}
     try:
         return pipe(
-            prompt_embeds=words[edit.prompt],
-            negative_prompt_embeds=words[negative_prompt],
+            prompt_embeds=sweep.words[edit.prompt],
+            negative_prompt_embeds=sweep.words[sweep.negative_prompt],
             image=start.latents,
             strength=edit.strength,
-            num_inference_steps=num_inference_steps,
+            num_inference_steps=sweep.num_inference_steps,
             guidance_scale=edit.guidance_scale,
             generator=start.generator,
         ).images[0]
