@@ -14,9 +14,9 @@ ROOT = Path(__file__).parent.parent
 FILES = ("pyproject.toml", "CITATION.cff", "README.md", "book/*.md", "notebooks/*.ipynb", "notebooks/source/*.md")
 
 
-def current(root: Path = ROOT) -> str:
-    """The repository's address, as pyproject.toml has it."""
-    return re.search(r'^Repository = "(.+)"$', (root / "pyproject.toml").read_text("utf-8"), re.M)[1]
+def current(root: Path = ROOT, name: str = "Repository") -> str:
+    """The address of the repository or, by the ``name`` Documentation, of the site, as pyproject.toml has it."""
+    return re.search(rf'^{name} = "(.+)"$', (root / "pyproject.toml").read_text("utf-8"), re.M)[1]
 
 
 def split(address: str) -> tuple[str, str]:

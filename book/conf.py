@@ -1,6 +1,5 @@
 """The site: `make book` builds it from this folder, the README, the package and the lessons' stored outputs."""
 
-import re
 import sys
 from pathlib import Path
 from urllib.parse import urlparse
@@ -8,10 +7,10 @@ from urllib.parse import urlparse
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+import address  # noqa: E402
 import pages  # noqa: E402
 
 pages.write_pages(HERE)
-_urls = dict(re.findall(r'^(Repository|Documentation) = "(.+)"$', (HERE.parent / "pyproject.toml").read_text(), re.M))
 
 project = "Image-to-image diffusion, hands-on"
 author = "The authors of the course"
@@ -34,10 +33,10 @@ html_title = project
 html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css", "print.css"]
-html_baseurl = _urls["Documentation"]
+html_baseurl = address.current(name="Documentation")
 html_context = {"default_mode": "auto"}
 html_theme_options = {
-    "repository_url": _urls["Repository"],
+    "repository_url": address.current(),
     "repository_branch": "main",
     "path_to_docs": "",  # Colab opens notebooks/01_setup.ipynb, not the copy
     "use_repository_button": True,

@@ -14,6 +14,7 @@ from diffusers import PNDMScheduler, StableDiffusionPipeline
 from jupytext.compare import NotebookDifference, compare_notebooks
 from PIL import Image
 
+from book import address
 from img2img_helpers import MODELS
 from tests import notebook_outputs
 from tests.wrong_answers import with_wrong_answers
@@ -41,7 +42,7 @@ def test_every_lesson_has_its_notebook_its_text_and_its_place_on_the_site():
 
 
 def test_every_address_of_the_course_is_the_same():
-    repository = re.search(r'^Repository = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)[1]
+    repository = address.current()
     assert f'repository-code: "{repository}"' in (ROOT / "CITATION.cff").read_text()
     owner_and_name = repository.removeprefix("https://github.com/")
     colab = f"https://colab.research.google.com/github/{owner_and_name}/blob/main/notebooks"
@@ -101,7 +102,7 @@ def test_lesson_follows_the_template(path):
 
 @each_notebook
 def test_first_cell_installs_on_colab_only(path):
-    repository = re.search(r'^Repository = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)[1]
+    repository = address.current()
     first = code_cells(path)[0]
     test, told, install = first.source.removeprefix("import sys\n\n").splitlines()
     assert test == 'if "google.colab" in sys.modules:'
@@ -136,7 +137,7 @@ def test_models_are_named_as_in_the_table_of_models():
     pages = [*NOTEBOOKS, ROOT / "README.md", *(ROOT / "book").glob("*.md")]
     texts = {path: "".join(c.source for c in nbformat.read(path, 4).cells) if path.suffix == ".ipynb" else path.read_text()
              for path in pages}  # fmt: skip
-    repository = re.search(r'^Repository = "https://github.com/(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)[1]
+    repository = "/".join(address.split(address.current()))
     for path, text in texts.items():
         text = re.sub(r"https?://[^\s)>\"]+", "", text)
         unknown = set(hub_id.findall(text)) - known - {repository}

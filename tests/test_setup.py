@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from book import address
+
 ROOT = Path(__file__).parent.parent
 PIN = re.search(r"^torch==(.+)$", (ROOT / "constraints.txt").read_text(), re.M)[1]
 
@@ -140,7 +142,4 @@ def test_a_first_clone_is_quick():
     if listed.returncode:
         pytest.skip("these files come without git")
     assert sum(int(size) for size in re.findall(r"^\d+ blob \w+ +(\d+)\t", listed.stdout, re.M)) < 80e6
-    command = (
-        "git clone --depth 1 " + re.search(r'^Repository = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)[1]
-    )
-    assert command in (ROOT / "README.md").read_text()
+    assert f"git clone --depth 1 {address.current()}" in (ROOT / "README.md").read_text()

@@ -14,11 +14,12 @@ from urllib.parse import unquote, urldefrag, urljoin, urlparse
 
 import pytest
 
+from book import address as addresses
 from tests import browser as chrome
 from tests.test_browser import compare_by_hand, slide_by_hand
 
 ROOT = Path(__file__).parent.parent
-HOME = re.search(r'^Documentation = "(.+)"$', (ROOT / "pyproject.toml").read_text("utf-8"), re.M)[1]
+HOME = addresses.current(name="Documentation")
 LESSONS = sorted(p.stem for p in (ROOT / "notebooks" / "source").glob("*.md"))
 pytestmark = pytest.mark.xdist_group("site")
 
@@ -198,19 +199,17 @@ def test_pages_fit_a_telephone(site, address, browser):
 
 
 def test_a_fork_gets_its_own_address_everywhere(tmp_path):
-    from book import address as stamp
-
-    for pattern in stamp.FILES:
+    for pattern in addresses.FILES:
         for path in ROOT.glob(pattern):
             target = tmp_path / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
-    before = stamp.current(tmp_path)
-    changed = stamp.stamp("https://github.com/someone/their.course", tmp_path)
-    assert stamp.current(tmp_path) == "https://github.com/someone/their.course"
+    before = addresses.current(tmp_path)
+    changed = addresses.stamp("https://github.com/someone/their.course", tmp_path)
+    assert addresses.current(tmp_path) == "https://github.com/someone/their.course"
     assert len(changed) >= 3 + 2 * len(LESSONS)
     old = before.removeprefix("https://github.com/")
     for path in tmp_path.rglob("*.*"):
         assert old not in path.read_text("utf-8"), path
     with pytest.raises(ValueError, match=r"must be like https://github\.com/owner/name, not 'github'"):
-        stamp.stamp("github", tmp_path)
+        addresses.stamp("github", tmp_path)
