@@ -23,6 +23,7 @@ from diffusers import (
 )
 from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
 from safetensors import safe_open
+from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from classroom_model.evaluation import measures
@@ -434,7 +435,14 @@ def test_training_stages_train_the_committed_weights(tmp_path, monkeypatch, seco
     assert np.array_equal(painted.pictures([9])[0], painter.paint(data.scene_at(9)).image)
     assert [len(captions) for captions in painted.captions] == [data.CAPTIONS] * 16
     before = (tmp_path / "weights" / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
-    vae.train_vae(loop.Length(2), batch=4, lr=1e-3, device_name="cpu")
+    encoders, decoders = [], []
+    for _ in range(2):
+        weights = load_file(tmp_path / "weights" / "vae" / "diffusion_pytorch_model.safetensors")
+        encoders.append(torch.cat([w.flatten() for n, w in weights.items() if n.startswith(("encoder", "quant_conv"))]))
+        decoders.append(torch.cat([w.flatten() for n, w in weights.items() if n.startswith("decoder")]))
+        vae.train_vae(loop.Length(2), batch=4, lr=1e-3, device_name="cpu")
+    assert torch.equal(*encoders), "a UNet has learnt what it says"
+    assert not torch.equal(*decoders)
     diffusion.train_diffusion(loop.Length(2), batch=2, lr=1e-3, device_name="cpu")
     after = (tmp_path / "weights" / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
     assert before != after

@@ -19,6 +19,7 @@ from .loop import BUILD, EVERY, REFRESH, WEIGHTS, Length, forget_this_computer, 
 FACTOR = 8  # pixels to a latent, each way
 # Stable Diffusion's upscaler has an autoencoder of factor 4, for its latents are as large as the coarse picture.
 WIDTHS = {"vae": (24, 48, 96, 128), "vae_upscale": (24, 40, 80)}
+ENCODED = {"vae": "latents*.npy", "vae_upscale": "latents-fine.npy"}  # what other stages keep in BUILD
 HELD_OUT = 64  # scenes that the round trip is watched on
 EDGES = 0.3  # what the edges' error counts beside the colours'
 # For so many steps the encoder is also taught, less and less, the four principal components of each block. Left alone
@@ -126,6 +127,7 @@ def standardise_latents(vae: AutoencoderKL, images: np.ndarray) -> None:
 def train_vae(until: Length, batch: int, lr: float, device_name: str, name: str = "vae", every: int = EVERY) -> None:
     """Train ``name``, one of WIDTHS, on whole pictures; save fp16 weights.
 
+    Once there is a UNet, which has learnt what the encoder says, only the decoder learns on.
     Crops of 64 pixels were the quicker teacher for 6,500 steps; then they misled it: what one group of channels is
     normalised by is another mean and deviation in a crop than in a picture.
     """
@@ -139,6 +141,9 @@ def train_vae(until: Length, batch: int, lr: float, device_name: str, name: str 
         else new_vae(WIDTHS[name])
     )
     vae = vae.to(device, memory_format=torch.channels_last).train()
+    settled = name == "vae" and (WEIGHTS / "unet").exists()
+    for part in (vae.encoder, vae.quant_conv):
+        part.requires_grad_(not settled)
     some = painted.pictures(range(min(500, len(painted))))
     mean, directions = (part.to(device) for part in principal_components(some, vae_factor(vae)))
 
@@ -159,12 +164,13 @@ def train_vae(until: Length, batch: int, lr: float, device_name: str, name: str 
 
     def save() -> None:
         finished = copy.deepcopy(vae)
-        standardise_latents(finished, some)
+        if not settled:
+            standardise_latents(finished, some)
+            for file in BUILD.glob(ENCODED[name]):
+                file.unlink()  # another encoder made them
         # fp16 on disk, as Stable Diffusion's `variant="fp16"` files are
         nn.Module.half(finished).save_pretrained(WEIGHTS / name)
         forget_this_computer(WEIGHTS / name)
-        for file in BUILD.glob("latents*.npy"):
-            file.unlink()  # another encoder made them
 
     def sample(path: Path) -> None:
         print(
