@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import logging
 import os
@@ -15,7 +14,6 @@ import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from .memory import GIB, free_memory, is_out_of_memory
 from .models import MODELS, TASKS, ModelCard
@@ -26,9 +24,6 @@ if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
 DTYPES = ("float32", "float16", "bfloat16")
-SHARED = ("vae", "text_encoder")  # what the pipelines of one model have in common, whatever their task
-_in_use: WeakValueDictionary[tuple, torch.nn.Module] = WeakValueDictionary()  # theirs, while any of them lives
-_tasks_of: WeakKeyDictionary[torch.nn.Module, set[str]] = WeakKeyDictionary()  # for which they were loaded or taken
 
 
 def load_pipeline(
@@ -36,8 +31,8 @@ def load_pipeline(
 ) -> DiffusionPipeline:
     """Load a plain diffusers pipeline and say in one line what was chosen and why.
 
-    Pipelines of one model for different tasks share VAE and text encoder, so that a second task takes less memory;
-    ``to`` on one of them moves what it shares. A task that is loaded again is loaded anew.
+    Every call loads anew. For another task with the same weights, diffusers' own
+    ``AutoPipelineForText2Image.from_pipe(pipe)`` takes no more memory: the two share all parts.
 
     On a GPU with too little memory the parts wait in main memory and take turns (diffusers' model CPU offload), which
     the line says; a part that you then call by hand wants its inputs on ``pipe._execution_device``.
@@ -170,30 +165,18 @@ def _load_onto(device: str, card: ModelCard, task: str, dtype: torch.dtype) -> t
     """The pipeline on its device, and what to tell of that beyond the ordinary."""
     import torch
 
-    at_hand = _at_hand(card, task, dtype, device)
-    pipe = _load_first(card, task, dtype, at_hand)
+    pipe = _load_first(card, task, dtype)
     needed = _memory_needed(pipe, card)
-    if not _move(pipe, device, needed):
-        if at_hand:  # they belong to a pipeline that stays on the GPU
-            del pipe, at_hand
-            gc.collect()
-            pipe = _load_first(card, task, dtype, {})
-        torch.cuda.empty_cache()
-        pipe.enable_model_cpu_offload(device=device)
-        pipe.vae.enable_slicing()
-        pipe.vae.enable_tiling()
-        return pipe, (
-            f" It needs {needed / GIB:.1f} GiB, and the GPU has less free beside what is loaded: its parts take turns "
-            f"there, which is slower; delete pipelines that you no longer need, or restart other notebooks' kernels."
-        )
-    if _may_share(card, task):
-        for name in SHARED:
-            part = getattr(pipe, name, None)
-            # the upscaler's VAE has a scaling factor of its own
-            if part is not None and (name != "vae" or task != "upscale"):
-                _in_use[card.ids[task], name] = part
-                _tasks_of.setdefault(part, set()).add(task)
-    return pipe, ""
+    if _move(pipe, device, needed):
+        return pipe, ""
+    torch.cuda.empty_cache()
+    pipe.enable_model_cpu_offload(device=device)
+    pipe.vae.enable_slicing()
+    pipe.vae.enable_tiling()
+    return pipe, (
+        f" It needs {needed / GIB:.1f} GiB, and the GPU has less free beside what is loaded: its parts take turns "
+        f"there, which is slower; delete pipelines that you no longer need, or restart other notebooks' kernels."
+    )
 
 
 def _move(pipe: DiffusionPipeline, device: str, needed: float) -> bool:
@@ -209,46 +192,18 @@ def _move(pipe: DiffusionPipeline, device: str, needed: float) -> bool:
     return True
 
 
-def _may_share(card: ModelCard, task: str) -> bool:
-    """A learner's own folder may have been written anew since it was loaded."""
-    return card.name in MODELS or not Path(card.ids[task][0]).is_dir()
-
-
-def _at_hand(card: ModelCard, task: str, dtype: torch.dtype, device: str) -> dict:
-    """VAE and text encoder of a pipeline for another task that is in use, if they are as they were loaded."""
-    import torch
-
-    if not _may_share(card, task):
-        return {}
-
-    def place(device: torch.device) -> tuple[str, int]:
-        return device.type, device.index or 0
-
-    def as_loaded(part: torch.nn.Module) -> bool:
-        changed = hasattr(part, "_hf_hook") or hasattr(part, "peft_config")
-        return not changed and not any(module._forward_hooks for module in part.modules())
-
-    found = {name: part for name in SHARED if (part := _in_use.get((card.ids[task], name))) is not None}
-    return {
-        name: part
-        for name, part in found.items()
-        if task not in _tasks_of.get(part, ())  # who loads a task again wants it new
-        and part.dtype == dtype
-        and place(part.device) == place(torch.device(device))
-        and as_loaded(part)
-    }
-
-
 def _memory_needed(pipe: DiffusionPipeline, card: ModelCard) -> float:
-    """Bytes for the weights that are not on the device yet, and for an edit at native size."""
-    weights = [p for part in pipe.components.values() if hasattr(part, "parameters") for p in part.parameters()]
-    total = sum(p.nbytes for p in weights)
-    missing = sum(p.nbytes for p in weights if p.device.type != "cuda")
-    return missing + max(card.memory_gb * GIB - total, total / 4)
+    """Bytes for the weights and for an edit at native size."""
+    weights = sum(p.nbytes for p in _parameters(pipe))
+    return max(card.memory_gb * GIB, 1.25 * weights)
 
 
-def _load_first(card: ModelCard, task: str, dtype: torch.dtype, at_hand: dict) -> DiffusionPipeline:
-    """Load the first of the card's ids that can be had, but for the parts ``at_hand``."""
+def _parameters(pipe: DiffusionPipeline) -> list[torch.nn.Parameter]:
+    return [p for part in pipe.components.values() if hasattr(part, "parameters") for p in part.parameters()]
+
+
+def _load_first(card: ModelCard, task: str, dtype: torch.dtype) -> DiffusionPipeline:
+    """Load the first of the card's ids that can be had."""
     import diffusers
 
     with _quiet() as missing:  # before the classes are named: that imports transformers, which misses torchvision aloud
@@ -260,7 +215,7 @@ def _load_first(card: ModelCard, task: str, dtype: torch.dtype, at_hand: dict) -
             "controlnet": diffusers.AutoPipelineForImage2Image,
         }[task]
         try:
-            parts = at_hand | _task_parts(card, task, dtype)
+            parts = _task_parts(card, task, dtype)
         except OSError as error:  # the folder is incomplete
             raise _not_loaded(card, card.ids[task], error) from error
         if task == "controlnet":
@@ -272,9 +227,7 @@ def _load_first(card: ModelCard, task: str, dtype: torch.dtype, at_hand: dict) -
             f"Some weights of {card.title} ({', '.join(sorted(named))}) are not in its files, so that its pictures would "
             f"be wrong; it is incomplete, or made for other versions of diffusers and transformers."
         )
-        if any(
-            p.is_meta for part in pipe.components.values() if hasattr(part, "parameters") for p in part.parameters()
-        ):
+        if any(p.is_meta for p in _parameters(pipe)):
             raise OSError(told)
         warnings.warn(told, stacklevel=4)  # drawn at random
     return pipe

@@ -1,15 +1,13 @@
 """`load_pipeline` on real SD-format folders: the code that loads hub models, without a hub."""
 
-import gc
 import logging
 import shutil
 import subprocess
 import sys
-import weakref
 
 import pytest
 import torch
-from diffusers import ControlNetModel
+from diffusers import AutoPipelineForText2Image, ControlNetModel
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -107,63 +105,13 @@ def test_on_a_cpu_it_is_float32_and_channels_last(tiny_sd15):
         assert all(p.is_contiguous(memory_format=torch.channels_last) for p in weights)
 
 
-def test_a_second_task_shares_vae_and_text_encoder(tiny_sd15, sd_folders):
-    first = load_pipeline("img2img", "sd15")
-    second = load_pipeline("text2img", "sd15")
-    assert second.vae is first.vae
-    assert second.text_encoder is first.text_encoder
-    assert second.unet is not first.unet
-    assert second.scheduler is not first.scheduler
-    assert load_pipeline("inpaint", "sd15").vae is not first.vae, "of other weights"
-    assert load_pipeline("controlnet", "sd15", dtype="bfloat16").vae is not first.vae, "in another dtype"
-    own = str(sd_folders["base"])
-    mine = load_pipeline("img2img", own)
-    assert load_pipeline("text2img", own).vae is not mine.vae, "may have been written anew"
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda pipe: pipe.to(torch.bfloat16),
-        lambda pipe: pipe.vae.decoder.mid_block.register_forward_hook(lambda *_: None),
-        lambda pipe: setattr(pipe.vae, "peft_config", {"a LoRA": {}}),
-    ],
-    ids=["dtype", "hook", "LoRA"],
-)
-def test_a_part_that_was_changed_is_not_shared(tiny_sd15, change):
-    first = load_pipeline("img2img", "sd15")
-    change(first)
-    second = load_pipeline("text2img", "sd15")
-    assert second.vae is not first.vae
-    assert load_pipeline("controlnet", "sd15").vae is second.vae
-
-
-def test_a_task_that_is_loaded_again_is_loaded_anew(tiny_sd15):
+def test_every_call_loads_anew_and_from_pipe_shares(tiny_sd15):
     """Whoever runs the cell again wants a pipeline without what was done to the last one."""
     first = load_pipeline("img2img", "sd15")
     again = load_pipeline("img2img", "sd15")
-    assert again.vae is not first.vae
-    assert load_pipeline("text2img", "sd15").vae is again.vae
-
-
-def test_the_classroom_tasks_share_too_but_for_the_upscalers_scaling_factor():
-    first = load_pipeline("img2img", "classroom")
-    for task in models.TASKS[1:]:
-        other = load_pipeline(task, "classroom")
-        assert other.text_encoder is first.text_encoder
-        assert (other.vae is first.vae) == (task != "upscale")
-    assert len(first.text_encoder._forward_pre_hooks) == 1, "that warns of unknown words"
-
-
-def test_what_is_shared_goes_with_the_last_pipeline(tiny_sd15):
-    pipes = [load_pipeline(task, "sd15") for task in ("img2img", "text2img")]
-    vae = weakref.ref(pipes[0].vae)
-    pipes.pop()
-    gc.collect()
-    assert vae() is pipes[0].vae
-    pipes.pop()
-    gc.collect()
-    assert vae() is None
+    shared = AutoPipelineForText2Image.from_pipe(first)
+    for part in ("vae", "text_encoder", "unet"):
+        assert getattr(again, part) is not getattr(first, part) is getattr(shared, part)
 
 
 def test_on_a_small_gpu_the_parts_take_turns_and_the_line_says_so(tiny_sd15, pretended_gpu, capsys):
