@@ -41,6 +41,10 @@ def check_prediction(answer, measured, *, tolerance: float = 0.0, hint: str = ""
         measured: what really came out: a number, a bool or a string.
         tolerance: for numbers, how far off still counts as right, in the same unit.
         hint: said when the answer is wrong.
+
+    Example:
+        >>> check_prediction(12, measured=15, tolerance=1, hint="Count the steps that run.")
+        ✘ 12 is too low. Count the steps that run.
     """
     if answer is ... or answer is None:
         return Feedback(False, "Replace the three dots with your prediction, then run this cell again.")
@@ -73,6 +77,11 @@ def check_edit(result, original, mask=None, *, hint: str = "", **ranges: tuple[f
 
     Raises:
         ValueError: for something that cannot be measured, nothing to measure, or a part without a ``mask``.
+
+    Example:
+        >>> car = example_image("car")
+        >>> check_edit(car, car, structure=(0.3, 0.8))
+        ✘ Not yet: structure kept is 1.00, it should be at most 0.80. Try more strength.
     """
     if not ranges:
         raise ValueError("check_edit needs something to measure, for instance structure=(0.5, 1).")
@@ -150,6 +159,11 @@ def check_same_image(mine, reference, *, tolerance: float = 1e-4, hint: str = ""
         tolerance: the largest difference allowed, in the unit of the values: 0 to 255 for PIL
             images, whatever they hold for arrays and tensors.
         hint: said when they differ.
+
+    Example:
+        >>> car = example_image("car")
+        >>> check_same_image(car, car)
+        ✔ The same, to within 0.0001.
     """
     if mine is ... or mine is None:
         return Feedback(False, "There is nothing to compare yet: replace the three dots, then run this cell again.")

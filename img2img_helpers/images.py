@@ -48,6 +48,10 @@ def load_image(source) -> Image.Image:
 
     Raises:
         FileNotFoundError, ValueError: in one sentence, what was wrong and what works.
+
+    Example:
+        >>> load_image(example_image("car").convert("L")).mode
+        'RGB'
     """
     return _to_rgb(_open(source))
 
@@ -68,17 +72,32 @@ def load_for(pipe, source) -> Image.Image:
 
 
 def example_names() -> list[str]:
-    """The names of the bundled example images."""
+    """The names of the bundled example images.
+
+    Example:
+        >>> "car" in example_names()
+        True
+    """
     return sorted(p.stem for p in EXAMPLES.glob("*.png") if not p.stem.endswith("_mask"))
 
 
 def example_image(name: str) -> Image.Image:
-    """A bundled example image, 512×512 RGB; :func:`example_names` lists them."""
+    """A bundled example image, 512×512 RGB; :func:`example_names` lists them.
+
+    Example:
+        >>> example_image("car").size
+        (512, 512)
+    """
     return load_image(_example(name, ""))
 
 
 def example_mask(name: str) -> Image.Image:
-    """The mask of an example's main object, 512×512 ``L``: 255 on the object, 0 elsewhere."""
+    """The mask of an example's main object, 512×512 ``L``: 255 on the object, 0 elsewhere.
+
+    Example:
+        >>> example_mask("car").getextrema()
+        (0, 255)
+    """
     with Image.open(_example(name, "_mask")) as mask:
         return mask.convert("L")
 
@@ -99,6 +118,12 @@ class PreparedImage:
         fit: ``pad``, ``crop`` or ``stretch``.
         box: left, top, right, bottom of the original's content within ``image``, in its pixels; for
             ``crop`` it reaches beyond the edges.
+
+    Example:
+        >>> photo = example_image("car").resize((600, 400))
+        >>> prepared = prepare_image(photo, 128)
+        >>> prepared.restore(prepared.image).size
+        (600, 400)
     """
 
     image: Image.Image
@@ -152,6 +177,10 @@ def prepare_image(image, size: int | tuple[int, int], fit: str = "pad") -> Prepa
     Raises:
         ValueError: for a size that is not a positive multiple of 8 (diffusers would silently cut
             the image down to one) or an unknown ``fit``.
+
+    Example:
+        >>> prepare_image(example_image("car").resize((600, 400)), 128, fit="crop").image.size
+        (128, 128)
     """
     image = load_image(image)
     sides = (size, size) if isinstance(size, numbers.Real) else size

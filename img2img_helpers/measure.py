@@ -22,6 +22,11 @@ def structure_similarity(image, other, where=None) -> float:
 
     Raises:
         ValueError: if ``image`` is smaller than the window, 11×11 pixels, or ``where`` is black everywhere.
+
+    Example:
+        >>> image = example_image("landscape")
+        >>> round(structure_similarity(image, image), 2)
+        1.0
     """
     from skimage.metrics import structural_similarity
 
@@ -51,6 +56,11 @@ def color_distance(image, other, where=None) -> float:
 
     Raises:
         ValueError: if ``where`` is black everywhere.
+
+    Example:
+        >>> day, night = example_image("landscape"), example_image("night")
+        >>> color_distance(day, night) > 2
+        True
     """
     from skimage.color import deltaE_ciede2000, rgb2lab
 
@@ -73,6 +83,12 @@ def match_colors(image, reference, where=None) -> Image.Image:
 
     Raises:
         ValueError: if ``where`` is black everywhere.
+
+    Example:
+        >>> day, night = example_image("landscape"), example_image("night")
+        >>> darker = match_colors(day, night)
+        >>> color_distance(darker, night) < color_distance(day, night)
+        True
     """
     from skimage.exposure import match_histograms
 

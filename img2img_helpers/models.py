@@ -25,6 +25,10 @@ class ModelCard:
         num_inference_steps: a sensible default.
         guidance_scale: a sensible default.
         checked: month in which ids and figures were last checked against their sources.
+
+    Example:
+        >>> MODELS["sd15"].native_size
+        512
     """
 
     name: str
@@ -80,7 +84,12 @@ MODELS: dict[str, ModelCard] = {
 
 
 def describe_models() -> str:
-    """The table of :data:`MODELS`, as Markdown that Jupyter shows as a table."""
+    """The table of :data:`MODELS`, as Markdown that Jupyter shows as a table.
+
+    Example:
+        >>> "Stable Diffusion 1.5" in describe_models()
+        True
+    """
     rows = [
         "| `model=` | name | tasks | download | memory | native size | steps | guidance | licence | checked |",
         "|---|---|---|---|---|---|---|---|---|---|",

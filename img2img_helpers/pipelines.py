@@ -56,6 +56,11 @@ def load_pipeline(
     Raises:
         ValueError: for a task, model, device or dtype that is not known; names those that are.
         OSError: when none of a hub model's ids could be loaded; says what to do.
+
+    Example:
+        >>> pipe = load_pipeline("img2img", "classroom", device="cpu")
+        the classroom model for img2img, float32 on cpu.
+        >>> edit = pipe("a lake at night", image=example_image("landscape").resize((128, 128)), strength=0.6).images[0]
     """
     if task not in TASKS:
         raise ValueError(f"There is no task {task!r}; choose one of {_listed(TASKS)}.")

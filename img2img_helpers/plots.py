@@ -89,6 +89,10 @@ def show_images(
 
     Raises:
         ValueError: for no images, another number of titles than of images, or no columns.
+
+    Example:
+        >>> figure = show_images([example_image("car"), example_image("night")], ["a car", "night"])
+        >>> figure.savefig("pictures.png")
     """
     if isinstance(images, (Image.Image, str, Path)) or (isinstance(images, np.ndarray) and images.ndim < 4):
         images = [images]
@@ -131,6 +135,9 @@ def plot_strength_vs_steps(
 
     Everything is read from :func:`~img2img_helpers.plan_steps`. A strength at which nothing would
     run has an empty row that says so.
+
+    Example:
+        >>> figure = plot_strength_vs_steps(pipe, num_inference_steps=30)
     """
     with matplotlib.rc_context(STYLE):
         figure = _figure(WIDTH, 0.34 * len(strengths) + 1.1)
@@ -178,6 +185,10 @@ def plot_noise_levels(
 
     Raises:
         ValueError: as :func:`~img2img_helpers.plan_steps` does.
+
+    Example:
+        >>> image = prepare_image(example_image("car"), 128).image
+        >>> figure = plot_noise_levels(pipe, image, [0, 0.5, 1])
     """
     import torch
 
@@ -218,6 +229,9 @@ def plot_preservation(
 
     Raises:
         ValueError: if a line has another number of measurements than there are strengths.
+
+    Example:
+        >>> figure = plot_preservation([0.3, 0.6, 0.9], {"seed 0": [0.9, 0.7, 0.4]}, ceiling=0.95)
     """
     for name, values in kept.items():
         if len(values) != len(strengths):
@@ -253,6 +267,11 @@ def plot_recipe(recipe: Recipe, image, made: Sequence[Image.Image]) -> CourseFig
 
     Raises:
         ValueError: if there is not one picture a pass.
+
+    Example:
+        >>> image = prepare_image(example_image("car"), 128).image
+        >>> recipe = Recipe([EditPass("oil painting style", 0.5, num_inference_steps=5)])
+        >>> figure = plot_recipe(recipe, image, recipe.run(pipe, image))
     """
     if len(made) != len(recipe.passes):
         raise ValueError(f"plot_recipe needs one picture a pass: {len(recipe.passes)} passes, {len(made)} pictures.")

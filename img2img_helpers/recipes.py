@@ -44,6 +44,10 @@ class EditPass:
 
     Raises:
         ValueError: for a value of the wrong type or out of range; says which values work.
+
+    Example:
+        >>> EditPass("dramatic sunset lighting", strength=0.4, seed=7).num_inference_steps
+        30
     """
 
     prompt: str
@@ -88,6 +92,12 @@ class Recipe:
 
     Raises:
         ValueError: if there is no pass, or too many, or ``chain`` is not known.
+
+    Example:
+        >>> recipe = Recipe([EditPass("oil painting style", 0.6, num_inference_steps=5), EditPass("sunset", 0.4, num_inference_steps=5)])
+        >>> first, last = recipe.run(pipe, example_image("landscape").resize((128, 128)))
+        >>> last.size
+        (128, 128)
     """
 
     passes: tuple[EditPass, ...]

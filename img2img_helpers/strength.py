@@ -35,6 +35,11 @@ class StepPlan:
         start_timestep: the first of them: how far along the noising path the image is taken.
         signal_kept: what of the image's signal is left at the start, as a factor of its latents
             from 0 to 1: √ᾱ, "sqrt_alpha_prod" in ``scheduler.add_noise``; 1 − σ for flow matching.
+
+    Example:
+        >>> plan = plan_steps(pipe, strength=0.3, num_inference_steps=50)
+        >>> plan.steps_skipped, plan.steps_run
+        (35, 15)
     """
 
     strength: float
@@ -68,6 +73,10 @@ def plan_steps(
             pipeline's timesteps depend on more than these settings.
         NothingRunsError: a ``ValueError`` for when no step would run (diffusers itself then fails
             with "cannot reshape tensor of 0 elements"); names values that would work.
+
+    Example:
+        >>> plan_steps(pipe, strength=0.5, num_inference_steps=30).unet_calls
+        15
     """
     from diffusers import StableDiffusionImg2ImgPipeline
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img import retrieve_timesteps

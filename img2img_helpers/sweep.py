@@ -73,6 +73,12 @@ def strength_sweep(
 
     Raises:
         ValueError: for another kind of pipeline, no strengths, or a value that :func:`plan_steps` refuses.
+
+    Example:
+        >>> image = prepare_image(example_image("landscape"), 128).image
+        >>> light, heavy = strength_sweep(pipe, "watercolor painting", image, [0.2, 0.8], num_inference_steps=10)
+        >>> structure_similarity(light, image) > structure_similarity(heavy, image)
+        True
     """
     edits = [Edit(prompt, strength, guidance_scale, seed) for strength in _as_list(strengths)]
     if not edits:
@@ -105,6 +111,13 @@ def edit_grid(
 
     Raises:
         ValueError: as :func:`strength_sweep`, before anything is run.
+
+    Example:
+        >>> image = prepare_image(example_image("car"), 128).image
+        >>> grid = edit_grid(pipe, image, ["a blue car", "a green car"], strengths=[0.4, 0.6], num_inference_steps=5)
+        >>> pictures = {(edit.prompt, edit.strength): picture for edit, picture in grid}
+        >>> len(pictures)
+        4
     """
     lists = [_as_list(values) for values in (prompts, guidance_scales, seeds, strengths)]
     edits = [

@@ -45,6 +45,13 @@ def upscale_tiles(
 
     Raises:
         ValueError: if ``overlap`` or ``batch_size`` is out of range, or an option does not fit a picture made of tiles.
+
+    Example:
+        >>> upscaler = load_pipeline("upscale", "classroom", device="cpu")
+        the classroom model for upscale, float32 on cpu.
+        >>> small = example_image("cottage").resize((64, 64))
+        >>> upscale_tiles(upscaler, "high quality, sharp", small, num_inference_steps=2).size
+        (256, 256)
     """
     import torch
 

@@ -24,6 +24,10 @@ def known_words() -> list[str]:
 
     Returns:
         Lower-case words; a prompt with any other word is one that the model cannot follow in full.
+
+    Example:
+        >>> "lake" in known_words(), "dog" in known_words()
+        (True, False)
     """
     return list(_read_words())
 

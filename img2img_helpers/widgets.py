@@ -82,6 +82,9 @@ def before_after(
 
     Raises:
         ValueError: if one picture is of another shape than the other, or there are not two labels.
+
+    Example:
+        >>> divider = before_after(example_image("landscape"), example_image("night"), ["day", "night"])
     """
     before, after, labels = load_image(before), load_image(after), list(labels)
     if len(labels) != 2 or not all(isinstance(label, str) for label in labels):
@@ -131,6 +134,10 @@ def picture_slider(
 
     Raises:
         ValueError: for no images, or another number of labels or captions than of images.
+
+    Example:
+        >>> pictures = [example_image(name) for name in ("landscape", "night")]
+        >>> slider = picture_slider(pictures, ["day", "night"], name="light")
     """
     images, labels = [load_image(image) for image in images], [str(label) for label in labels]
     captions = [str(caption) for caption in captions] or [""] * len(images)
@@ -204,6 +211,11 @@ def paint_mask(image, mask=None, *, brush: int | None = None, width: int = 384) 
 
     Raises:
         ValueError: if ``mask`` has another shape than ``image``.
+
+    Example:
+        >>> painter = paint_mask(example_image("car"), example_mask("car"))
+        >>> painter.mask.size
+        (512, 512)
     """
     image = load_image(image)
     painter = MaskPainter(
@@ -389,6 +401,10 @@ def strength_explorer(
     Raises:
         ValueError: if the image has a size that ``pipe`` would cut, a setting is out of range, or a strength to
             precompute runs no step.
+
+    Example:
+        >>> image = prepare_image(example_image("landscape"), 128).image
+        >>> explorer = strength_explorer(pipe, image, "watercolor painting", num_inference_steps=5)
     """
     image = load_for(pipe, image)
     if not isinstance(seed, numbers.Integral) or not 0 <= seed <= MAX_SEED:

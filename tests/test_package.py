@@ -1,6 +1,7 @@
 """The package as a whole: quick to import, and every public name is there and documented."""
 
 import ast
+import doctest
 import os
 import re
 import subprocess
@@ -35,6 +36,15 @@ def test_public_names_exist_and_are_documented(name):
     value = getattr(img2img_helpers, name)
     assert name == "MODELS" or value.__doc__
     assert name in dir(img2img_helpers)
+
+
+@pytest.mark.parametrize("name", [name for name in img2img_helpers.__all__ if name != "MODELS"])
+def test_the_example_of_every_public_name_does_what_it_says(name, classroom_pipe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some save a file
+    names = {name: getattr(img2img_helpers, name) for name in img2img_helpers.__all__}
+    (example,) = doctest.DocTestFinder(recurse=False).find(names[name], name, globs=names | {"pipe": classroom_pipe})
+    assert example.examples, "there is none"
+    assert doctest.DocTestRunner().run(example).failed == 0
 
 
 def test_unknown_name_lists_the_known():
