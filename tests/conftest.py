@@ -25,20 +25,31 @@ def tiny_pipe(sd_folders):
 
 
 @pytest.fixture(scope="session")
-def second_folder(tmp_path_factory) -> Path:
-    """The second foundation's folder as committed, with an untrained UNet where none is committed yet."""
+def parts():
+    """The second foundation's finished parts, as its stages load them."""
+    from classroom_model.training import base
+
+    return base.load_base("cpu")
+
+
+@pytest.fixture
+def workshop(tmp_path, monkeypatch) -> Path:
+    """Where stages may train on a handful of pictures: ``build`` is empty, ``weights`` has the base model."""
     import shutil
+    from importlib import import_module
 
-    import torch
+    from classroom_model.training import loop
 
-    from classroom_model.training import diffusion, loop
-
-    folder = tmp_path_factory.mktemp("second") / "second"
-    shutil.copytree(loop.WEIGHTS, folder)
-    if not (folder / "unet").exists():
-        torch.manual_seed(0)
-        diffusion.new_unet().half().save_pretrained(folder / "unet")
-    return folder
+    for part in ("vae", "unet", "text_encoder", "tokenizer", "scheduler", "vocabulary.json", "model_index.json"):
+        copy = shutil.copytree if (loop.WEIGHTS / part).is_dir() else shutil.copy
+        (tmp_path / "weights").mkdir(exist_ok=True)
+        copy(loop.WEIGHTS / part, tmp_path / "weights" / part)
+    small = {"BUILD": tmp_path / "build", "WEIGHTS": tmp_path / "weights", "SHARD": 8, "HELD_OUT": 4, "PICTURES": 12}
+    for file in Path(loop.__file__).parent.glob("*.py"):
+        module = import_module(f"classroom_model.training.{file.stem}")
+        for name in small.keys() & vars(module).keys():
+            monkeypatch.setattr(module, name, small[name])
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

@@ -166,14 +166,14 @@ def test_augmented_pictures_keep_their_size_and_nearly_their_look():
 
 
 @pytest.fixture(scope="module")
-def small_bench(second_folder):
+def small_bench():
     """The second foundation's pipelines at ten steps, two pictures a row, and a judge that knows nothing."""
     with pytest.MonkeyPatch.context() as patch:
         torch.manual_seed(0)
         patch.setattr(bench, "load_classifier", lambda: judge.Classifier().eval())
         patch.setattr(bench, "LESSON", {"num_inference_steps": 10, "guidance_scale": 7.5})
         patch.setattr(bench.Bench, "few", lambda self, count: 2)
-        yield bench.Bench(second_folder)
+        yield bench.Bench(loop.WEIGHTS)
 
 
 SECTIONS = ("text", "paraphrase", "strength", "fidelity", "transfer", "wording", "frechet")

@@ -1,7 +1,5 @@
 """How the adapter for drawing in few steps is made from the base model."""
 
-import shutil
-
 import numpy as np
 import pytest
 import torch
@@ -9,14 +7,7 @@ from diffusers import LCMScheduler, StableDiffusionImg2ImgPipeline, StableDiffus
 from PIL import Image
 from safetensors.torch import load_file
 
-from classroom_model.training import base, data, diffusion, few_steps, loop
-
-
-@pytest.fixture(scope="module")
-def parts(second_folder):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(base, "WEIGHTS", second_folder)
-        return base.load_base("cpu")
+from classroom_model.training import base, data, few_steps, loop
 
 
 @pytest.fixture(scope="module")
@@ -79,23 +70,16 @@ def test_an_untrained_adapter_changes_nothing_and_alone_learns(parts, monkeypatc
         assert any(f".{layer}.lora_A" in name for name in learning), layer
 
 
-def test_the_stage_trains_on_a_handful_of_pictures(tmp_path, monkeypatch, second_folder):
-    monkeypatch.setattr(data, "SHARD", 8)
-    monkeypatch.setattr(data, "HELD_OUT", 4)
-    for module in (loop, base, diffusion, few_steps):
-        monkeypatch.setattr(module, "BUILD", tmp_path / "build", raising=False)
-        monkeypatch.setattr(module, "WEIGHTS", tmp_path / "weights", raising=False)
-    for part in ("vae", "unet", "text_encoder", "tokenizer", "scheduler"):
-        shutil.copytree(second_folder / part, tmp_path / "weights" / part)
-    data.paint_training_set(tmp_path / "build", 8, 1)
+def test_the_stage_trains_on_a_handful_of_pictures(workshop):
+    data.paint_training_set(workshop / "build", 8, 1)
     few_steps.train_few_steps(loop.Length(steps=2), batch=2, lr=1.0, device_name="cpu")
-    file = tmp_path / "weights" / few_steps.FOLDER / few_steps.FILE
+    file = workshop / "weights" / few_steps.FOLDER / few_steps.FILE
     weights = load_file(file)
     assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
     assert file.stat().st_size <= 3_000_000
     assert all(tensor.any() for tensor in weights.values()), "every layer has learnt"
-    assert list((tmp_path / "build" / "few_steps").glob("samples-*.png"))
-    assert not (tmp_path / "build" / "few_steps" / "state.pt").exists(), "a finished stage starts anew the next time"
+    assert list((workshop / "build" / "few_steps").glob("samples-*.png"))
+    assert not (workshop / "build" / "few_steps" / "state.pt").exists(), "a finished stage starts anew the next time"
 
     parts = base.load_base("cpu")
     noisy, hidden = _latents()[0], parts.embed(parts.tokenize(["a red car", ""]))

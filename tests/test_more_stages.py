@@ -1,6 +1,5 @@
 """How the weights that follow instructions, and the tiny decoder, are made from the base model's."""
 
-import shutil
 from dataclasses import fields
 
 import numpy as np
@@ -16,26 +15,14 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from classroom_model.training import base, data, diffusion, instruct, loop, tiny
+from classroom_model.training import base, data, instruct, loop, tiny
 from classroom_model.world import painter, scenes
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, second_folder):
-    """Where the stages work: ``build`` is empty, ``weights`` has the base model."""
-    for module in (data, instruct):
-        monkeypatch.setattr(module, "SHARD", 8)
-    for module in (data, tiny):
-        monkeypatch.setattr(module, "HELD_OUT", 4)
-    for module in (instruct, tiny):
-        monkeypatch.setattr(module, "PICTURES", 12)
-    for module in (loop, base, diffusion, instruct, tiny):
-        monkeypatch.setattr(module, "BUILD", tmp_path / "build", raising=False)
-        monkeypatch.setattr(module, "WEIGHTS", tmp_path / "weights", raising=False)
+def folder(workshop, monkeypatch):
     monkeypatch.setattr(instruct, "PREVIEW", instruct.PREVIEW[:2])
-    for part in ("vae", "unet", "text_encoder", "tokenizer", "scheduler"):
-        shutil.copytree(second_folder / part, tmp_path / "weights" / part)
-    return tmp_path
+    return workshop
 
 
 def _finished(folder, stage, part):

@@ -1,21 +1,12 @@
 """How the inpainting, structure-control and upscaling weights are made from the base model's."""
 
-import shutil
-
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from classroom_model.training import base, control, data, diffusion, inpaint, loop, upscale, vae
+from classroom_model.training import control, data, inpaint, loop, upscale, vae
 from classroom_model.world import painter, scenes
-
-
-@pytest.fixture(scope="module")
-def parts(second_folder):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(base, "WEIGHTS", second_folder)
-        return base.load_base("cpu")
 
 
 def _inputs(parts, channels=4):
@@ -109,32 +100,23 @@ def test_an_upscaler_honours_its_noise_level(parts):
     assert not torch.allclose(low, high, atol=1e-4)
 
 
-def test_the_stages_train_on_a_handful_of_pictures(tmp_path, monkeypatch, second_folder):
+def test_the_stages_train_on_a_handful_of_pictures(workshop, monkeypatch):
     """The real stages, two steps each."""
-    monkeypatch.setattr(data, "SHARD", 8)
     monkeypatch.setattr(upscale, "LARGE", 1)
-    monkeypatch.setattr(data, "HELD_OUT", 4)
-    for module in (inpaint, control, upscale):
-        monkeypatch.setattr(module, "PICTURES", 12)
-    for module in (loop, base, diffusion, inpaint, control, upscale):
-        monkeypatch.setattr(module, "BUILD", tmp_path / "build", raising=False)
-        monkeypatch.setattr(module, "WEIGHTS", tmp_path / "weights", raising=False)
-    for part in ("vae", "unet", "text_encoder", "tokenizer", "scheduler"):
-        shutil.copytree(second_folder / part, tmp_path / "weights" / part)
-    vae.new_vae(vae.WIDTHS[upscale.VAE]).save_pretrained(tmp_path / "weights" / upscale.VAE)
-    data.paint_training_set(tmp_path / "build", 16, 1)
+    vae.new_vae(vae.WIDTHS[upscale.VAE]).save_pretrained(workshop / "weights" / upscale.VAE)
+    data.paint_training_set(workshop / "build", 16, 1)
     for train, stage, folder in (
         (inpaint.train_inpaint, "inpaint", inpaint.FOLDER),
         (control.train_control, "control", control.FOLDER),
         (upscale.train_upscale, "upscale", upscale.FOLDER),
     ):
         train(loop.Length(2), batch=2, lr=1e-4, device_name="cpu")
-        folder = tmp_path / "weights" / folder
+        folder = workshop / "weights" / folder
         weights = load_file(folder / "diffusion_pytorch_model.safetensors")
         assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
-        assert list((tmp_path / "build" / stage).glob("samples-*.png"))
-        assert not (tmp_path / "build" / stage / "state.pt").exists(), "a finished stage starts anew the next time"
-        assert not any(str(tmp_path) in p.read_text() for p in folder.rglob("*.json"))
+        assert list((workshop / "build" / stage).glob("samples-*.png"))
+        assert not (workshop / "build" / stage / "state.pt").exists(), "a finished stage starts anew the next time"
+        assert not any(str(workshop) in p.read_text() for p in folder.rglob("*.json"))
     upscale.train_upscale(loop.Length(4), batch=2, lr=1e-4, device_name="cpu")
     again = load_file(folder / "diffusion_pytorch_model.safetensors")
     near = [torch.allclose(weights[k].float(), again[k].float(), atol=0.01) for k in weights]

@@ -58,7 +58,7 @@ def load_pairs(folder: Path, count: int, workers: int | None = None) -> list[np.
         with ProcessPoolExecutor(workers) as pool:
             for _ in tqdm(pool.map(_paint_pairs, todo), total=len(todo), desc="painting pairs", unit="k"):
                 pass
-    return [np.load(path, mmap_mode="r")[: count - shard * SHARD] for shard, path in enumerate(paths)]
+    return [np.load(path, mmap_mode="c")[: count - shard * SHARD] for shard, path in enumerate(paths)]
 
 
 def _encode_pairs(vae: AutoencoderKL, name: str, count: int) -> torch.Tensor:
