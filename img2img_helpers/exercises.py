@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
 
 from .images import load_image
 from .measure import as_mask, color_distance, structure_similarity
+from .settings import listed, number, short
 
 # What check_edit can measure: how it is called, and what raises and lowers the number.
 _MEASURES = {
@@ -54,8 +56,11 @@ def check_prediction(answer, measured, *, tolerance: float = 0.0, hint: str = ""
             return Feedback(False, f"The answer should be {kind}, not {answer!r}.")
         right = answer == measured
         return Feedback(bool(right), f"Right: {measured}." if right else f"Not {answer}. {hint}".strip())
-    if isinstance(answer, bool) or not isinstance(answer, (int, float, np.number)):
-        return Feedback(False, f"The answer should be a number, not {answer!r}.")
+    tolerance, measured = number("tolerance", tolerance, 0), number("measured", measured)
+    try:
+        answer = number("answer", answer)
+    except ValueError:
+        return Feedback(False, f"The answer should be a number, not {short(answer)}.")
     if abs(answer - measured) <= tolerance:
         return Feedback(True, f"Right: {measured:g}.")
     return Feedback(False, f"{answer:g} is too {'high' if answer > measured else 'low'}. {hint}".strip())
@@ -94,6 +99,7 @@ def check_edit(result, original, mask=None, *, hint: str = "", **ranges: tuple[f
             )
         if part and mask is None:
             raise ValueError(f"check_edit needs a mask to measure {name}; give it mask=….")
+    ranges = {name: _range(name, pair) for name, pair in ranges.items()}
     if result is ... or result is None:
         return Feedback(False, "There is no edit yet: replace the three dots, then run this cell again.")
     result, original = load_image(result), load_image(original)
@@ -121,6 +127,21 @@ def check_edit(result, original, mask=None, *, hint: str = "", **ranges: tuple[f
             )
         told.append(f"{label} {value:.{digits}f}")
     return Feedback(True, "Done: " + ", ".join(told) + ".")
+
+
+def _range(name: str, pair) -> tuple[float, float]:
+    """Lowest and highest value allowed of the measure ``name``, if it can have them."""
+    most = {"color": 100, "hue": 360}.get(name.partition("_")[0], 1)
+    try:
+        low, high = (number(name, one) for one in listed(name, pair))
+        right = low <= most and (low <= high or most == 360)  # hues go round in a circle
+    except ValueError:
+        right = False
+    if not right:
+        raise ValueError(
+            f"{name} must be its lowest and highest value from 0 to {most}, such as (0, {most}), not {short(pair)}."
+        )
+    return low, high
 
 
 def _part(mask, size: tuple[int, int], part: str) -> np.ndarray:
@@ -167,7 +188,7 @@ def check_same_image(mine, reference, *, tolerance: float = 1e-4, hint: str = ""
     """
     if mine is ... or mine is None:
         return Feedback(False, "There is nothing to compare yet: replace the three dots, then run this cell again.")
-    if isinstance(reference, list):
+    if isinstance(reference, list) and reference:
         if not isinstance(mine, (list, tuple)) or len(mine) != len(reference):
             return Feedback(False, f"There should be a list of {len(reference)}. {hint}".strip())
         told = [
@@ -175,10 +196,14 @@ def check_same_image(mine, reference, *, tolerance: float = 1e-4, hint: str = ""
             for one, other in zip(mine, reference, strict=True)
         ]
         return next((one for one in told if not one), told[0])
-    mine, reference = _as_array(mine), _as_array(reference)
+    tolerance = number("tolerance", tolerance, 0)
+    try:
+        mine, reference = _as_array(mine), _as_array(reference)
+    except (TypeError, ValueError) as error:
+        raise ValueError("check_same_image compares images, or arrays or tensors of numbers; give such.") from error
     if mine.shape != reference.shape:
         return Feedback(False, f"Yours has the shape {mine.shape}, the reference {reference.shape}. {hint}".strip())
-    gap = float(np.abs(mine - reference).max())
+    gap = float(np.abs(mine - reference).max(initial=0))
     if np.isnan(gap) or gap > tolerance:
         return Feedback(False, f"They differ by up to {gap:.2g}. {hint}".strip())
     return Feedback(True, f"The same, to within {tolerance:g}.")
@@ -187,4 +212,6 @@ def check_same_image(mine, reference, *, tolerance: float = 1e-4, hint: str = ""
 def _as_array(value) -> np.ndarray:
     if hasattr(value, "detach"):
         value = value.detach().cpu().float().numpy()
+    if isinstance(value, (str, os.PathLike)):
+        value = load_image(value)
     return np.asarray(value, dtype=np.float64)

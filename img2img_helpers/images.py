@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import gzip
 import http.client
+import inspect
 import io
-import numbers
+import math
 import os
+import urllib.error
 import urllib.parse
 import urllib.request
 import warnings
@@ -16,6 +19,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms
+
+from .answers import refusal
+from .settings import listed, number, short
 
 EXAMPLES = Path(__file__).parent / "examples"
 FITS = ("pad", "crop", "stretch")
@@ -31,16 +37,46 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC = 0x0112, 258, 262  # tags of EXIF and TIFF
+_ORIENTATION, _SUBFILE, _BITS_PER_SAMPLE, _PHOTOMETRIC = 0x0112, 254, 258, 262  # tags of EXIF and TIFF
+_EXPORT = "export it as PNG or JPEG"
+# What files that Pillow cannot read begin with, after how many bytes, what they are, and what to do
+_OTHER_KINDS = (
+    (4, b"ftyphe", "a HEIC photo", "export it as JPEG, or install pillow-heif and register its opener"),
+    (4, b"ftypmif1", "a HEIC photo", "export it as JPEG, or install pillow-heif and register its opener"),
+    (4, b"ftyp", "a video", "save one of its frames as PNG"),
+    (4, b"JXL ", "a JPEG XL picture", _EXPORT),
+    (8, b"CR\2", "a camera's RAW file", _EXPORT),
+    (0, b"FUJIFILMCCD-RAW", "a camera's RAW file", _EXPORT),
+    (0, b"8BPS", "a Photoshop file that Pillow cannot read", _EXPORT),
+    (0, b"gimp xcf", "a GIMP project", _EXPORT),
+    (0, b"%PDF", "a PDF", _EXPORT),
+    (0, b"%!PS", "a PostScript file", _EXPORT),
+    (0, b"v/1\1", "an OpenEXR picture", _EXPORT),
+    (0, b"#?RADIANCE", "a Radiance HDR picture", _EXPORT),
+    (0, b"PK\3\4", "a ZIP archive", "unpack it and give the picture in it"),
+    (0, b"\x1f\x8b", "a gzip archive", "unpack it and give the picture in it"),
+    (0, b"\0\5\x16\7", "what macOS keeps beside a file", "give the file of the same name without ._"),
+    (0, b"version https://git-lfs", "a Git LFS pointer", "get the picture itself with git lfs pull"),
+    (0, b"<svg", "an SVG drawing", _EXPORT),
+    (0, b"<!doctype html", "a web page", "give the address of the picture itself"),
+    (0, b"<html", "a web page", "give the address of the picture itself"),
+)
+_HTTP_ADVICE = {  # besides: check the address and the connection
+    401: "it wants a login: save the picture from your browser and give the file",
+    403: "it lets no programs have it: save the picture from your browser and give the file",
+    404: "check the address",
+    410: "check the address",
+}
 
 
 def load_image(source) -> Image.Image:
     """Turn what you have into an RGB ``PIL.Image``.
 
     Args:
-        source: a path, an http(s) URL, a data URI, the bytes of a file, a ``PIL.Image``, a NumPy array (height,
-            width) or (height, width, 1, 3 or 4) of uint8, uint16 or floats from 0 to 1, or the
-            value of an ``ipywidgets.FileUpload`` or of Colab's ``files.upload()``.
+        source: a path, an http(s) or file URL, a data URI, the bytes of a file, an open file, a ``PIL.Image``, an
+            array or tensor (height, width), (height, width, 1, 3 or 4) or (1, 3 or 4, height, width), also as a batch
+            of one, of uint8, uint16 or floats from 0 to 1, or the value of an ``ipywidgets.FileUpload`` or of Colab's
+            ``files.upload()``.
 
     Returns:
         An upright image in sRGB: EXIF rotation and a colour profile are applied, transparency is laid on white,
@@ -60,8 +96,13 @@ def load_for(pipe, source) -> Image.Image:
     """:func:`load_image`, but refusing a size that ``pipe`` would cut.
 
     Raises:
-        ValueError: if a side is no multiple of ``pipe.vae_scale_factor``; says what to do.
+        ValueError: if ``pipe`` edits no images, or a side is no multiple of ``pipe.vae_scale_factor``; says what to do.
     """
+    takes = inspect.signature(type(pipe).__call__).parameters.values() if callable(pipe) else ()
+    if not any(each.name == "strength" or each.kind == each.VAR_KEYWORD for each in takes):
+        raise ValueError(
+            f"An edit needs an img2img pipeline, not {type(pipe).__name__}; load_pipeline('img2img') gives one."
+        )
     image, factor = load_image(source), pipe.vae_scale_factor
     if image.width % factor or image.height % factor:
         raise ValueError(
@@ -183,13 +224,14 @@ def prepare_image(image, size: int | tuple[int, int], fit: str = "pad") -> Prepa
         (128, 128)
     """
     image = load_image(image)
-    sides = (size, size) if isinstance(size, numbers.Real) else size
-    if (
-        not isinstance(sides, (tuple, list))
-        or len(sides) != 2
-        or not all(isinstance(n, numbers.Real) and np.isfinite(n) for n in sides)
-    ):
-        raise ValueError(f"The size must be one number or (width, height) in pixels, such as 512, not {size!r}.")
+    try:
+        sides = [number("size", n) for n in listed("size", size)]
+        sides = sides * 2 if np.ndim(size) == 0 else sides
+        right = len(sides) == 2
+    except ValueError:
+        right = False
+    if not right:
+        raise ValueError(f"The size must be one number or (width, height) in pixels, such as 512, not {short(size)}.")
     if any(n < 8 or n % 8 for n in sides):
         asked, nearest = (
             "×".join(f"{n:g}" for n in pair) for pair in (sides, [max(8, round(n / 8) * 8) for n in sides])
@@ -199,11 +241,16 @@ def prepare_image(image, size: int | tuple[int, int], fit: str = "pad") -> Prepa
     if fit not in FITS:
         raise ValueError(f"There is no fit {fit!r}; choose one of {', '.join(FITS)}.")
     width, height = size
-    if fit == "stretch":
-        return PreparedImage(image.resize(size, Image.Resampling.LANCZOS), image, fit, (0, 0, width, height))
     scales = width / image.width, height / image.height
     scale = min(scales) if fit == "pad" else max(scales)
-    inner = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    inner = size if fit == "stretch" else tuple(max(1, round(n * scale)) for n in image.size)
+    if not _fits_in_memory(max(inner, size, key=math.prod)):
+        raise ValueError(
+            f"To {fit} {image.width}×{image.height} pixels to {width}×{height} needs more memory than is free; choose "
+            f"a smaller size{', or another fit' if inner > size else ''}."
+        )
+    if fit == "stretch":
+        return PreparedImage(image.resize(size, Image.Resampling.LANCZOS), image, fit, (0, 0, width, height))
     left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
     box = (left, top, left + inner[0], top + inner[1])
     small = image.resize(inner, Image.Resampling.LANCZOS)
@@ -213,12 +260,19 @@ def prepare_image(image, size: int | tuple[int, int], fit: str = "pad") -> Prepa
     return PreparedImage(Image.fromarray(np.pad(np.asarray(small), margins, mode="edge")), image, fit, box)
 
 
-def _open(source) -> Image.Image:
-    """What ``source`` holds, as it is stored."""
+def _open(source, prepare=np.asarray) -> Image.Image:
+    """What ``source`` holds, as it is stored; an array after ``prepare``."""
     if isinstance(source, Image.Image):
-        return source
-    if isinstance(source, np.ndarray):
-        return _from_array(source)
+        return _loaded(lambda: source, "this image", b"")
+    if hasattr(source, "is_floating_point"):  # torch's, on whatever device, in whatever type
+        source = source.detach().cpu()
+        source = (source.float() if source.is_floating_point() else source).numpy()
+    if hasattr(source, "__array__"):
+        return _from_array(prepare(np.asarray(source)))
+    if callable(getattr(source, "read", None)):
+        source = source.read()  # an open file
+        if isinstance(source, str):
+            raise ValueError("This file was opened as text; open it with open(path, 'rb').")
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _decode(bytes(source), "these bytes")
     if isinstance(source, (dict, tuple, list)):
@@ -228,20 +282,31 @@ def _open(source) -> Image.Image:
     if isinstance(source, str) and source.lower().startswith("data:"):
         return _decode(_from_data_uri(source), "this data URI")
     if isinstance(source, (str, os.PathLike)):
+        if str(source).lower().startswith("file:"):
+            source = urllib.request.url2pathname(urllib.parse.urlsplit(source).path)
         if len(str(source)) > 1000:  # longer than any path
             raise ValueError(
                 f"The text {str(source)[:30]!r}… is no path; give base64 as a data URI, 'data:image/png;base64,…'."
             )
         path = Path(os.path.expanduser(source))  # unlike Path's, it leaves an unknown ~user as it is
-        if "://" in str(source):
+        bare = str(source).strip("\"' \n")  # as Windows copies a path, in quotes
+        path = path if path.exists() else Path(os.path.expanduser(bare))
+        if "://" in str(source) or bare.startswith("www."):
             raise ValueError(f"An address must begin with http:// or https://, not {str(source)!r}.")
+        if not bare:
+            raise ValueError("The path is empty; give that of an image file.")
         if path.is_dir():
             raise ValueError(f"{path.resolve().name!r} is a folder; give the path of an image file in it.")
         if not path.is_file():
             raise FileNotFoundError(
                 f"There is no image file {str(source)!r}; the current folder is {Path.cwd().name!r}."
             )
-        return _decode(path.read_bytes(), path.name)
+        try:
+            return _decode(path.read_bytes(), path.name)
+        except OSError as error:
+            raise ValueError(
+                f"{path.name} could not be opened ({error.strerror}); copy it to another folder."
+            ) from error
     raise ValueError(
         f"An image cannot be made from {type(source).__name__}; give a path, a URL, bytes, a PIL image, "
         f"a NumPy array or an upload widget's value."
@@ -252,25 +317,36 @@ def load_mask(source, size: tuple[int, int] | None = None) -> Image.Image:
     """Turn what you have into a mask: mode ``L``, 255 where it is white or painted, 0 elsewhere, nothing between.
 
     Args:
-        source: anything :func:`load_image` takes. Grey or coloured: white is inside. With transparency: what is
-            painted is inside, and what is transparent outside. Numbers 0 and 1 count as black and white.
+        source: anything :func:`load_image` takes, or what :func:`paint_mask` shows. Grey: white is inside; of two
+            levels the brighter one, such as 1 of 0 and 1. Coloured: what has a bright colour is inside, and black
+            outside. With transparency: what is painted is inside, and what is transparent outside.
         size: width and height that the mask is to have; one of the same shape is resized (nearest pixel).
 
     Raises:
-        ValueError: if its shape is another than ``size``'s; says what to do.
+        ValueError: if its shape is another than ``size``'s, or it has several levels and none is bright; says what
+            to do.
     """
-    if isinstance(source, np.ndarray) and source.dtype.kind in "iu" and source.max(initial=0) <= 1:
-        source = source.astype(bool)  # in any width of numbers
-    image = _upright(_open(source))
+    if isinstance(getattr(source, "mask", None), Image.Image):  # a MaskPainter
+        source = source.mask
+    image = _upright(_open(source, _two_levels))
+    if image.mode.startswith(("I", "F")):
+        image = Image.fromarray(_two_levels(np.asarray(image)))
     if _has_transparency(image):
-        grey, alpha = (np.asarray(band) for band in image.convert("RGBA").convert("LA").split())
-        painted = alpha > 127
-        inside = painted & (grey > 127)
+        bands = np.asarray(image.convert("RGBA"))
+        painted = bands[..., 3] > 127
+        bright = bands[..., :3].max(2) * painted
+        inside = bright > 127
         if not inside.any() and not painted.all():  # black paint on nothing is a mask too
             inside = painted
     else:
-        grey = np.asarray(_to_rgb(image).convert("L"))
-        inside = grey > (0 if grey.max() <= 1 else 127)
+        bright = np.asarray(_to_rgb(image)).max(2)
+        inside = _two_levels(bright)
+        inside = inside if inside.dtype == bool else bright > 127
+    if not inside.any() and bright.any():
+        raise ValueError(
+            f"The mask is nowhere brighter than {bright.max()} of 255, and white is inside; if its numbers name things, "
+            f"give the one you mean, such as mask == {bright.max()}."
+        )
     mask = Image.fromarray(inside.astype(np.uint8) * 255)
     if size is None or mask.size == tuple(size):
         return mask
@@ -282,6 +358,16 @@ def load_mask(source, size: tuple[int, int] | None = None) -> Image.Image:
     return mask.resize(tuple(size), Image.Resampling.NEAREST)
 
 
+def _two_levels(array: np.ndarray) -> np.ndarray:
+    """Where ``array`` has the higher of its two levels, as bool; ``array`` itself if it is no grey of one or two."""
+    if array.ndim == 3 and len(array) > 1 and array.shape[-1] not in (1, 3, 4):
+        raise ValueError(f"An array of shape {array.shape} holds {len(array)} masks; give one, such as masks[0].")
+    levels = np.unique(array)
+    if len(levels) > 2 or (array.ndim > 2 and 1 not in (len(array), array.shape[-1])):
+        return array.astype(bool) if array.dtype.kind in "iu" and array.max(initial=0) <= 1 else array
+    return array > (levels[0] if len(levels) == 2 else 0)
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     image, profile = _upright(image), image.info.get("icc_profile")
     # as Pillow would clip, not scale, 16-bit, 32-bit and float grey
@@ -291,6 +377,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if _has_transparency(image):
         image = image.convert("RGBA")
         alpha = image.getchannel("A")
+        if alpha.getextrema()[1] == 0 and any(low < high for low, high in image.getextrema()[:3]):
+            alpha = None  # a picture of which nothing can be seen: its writer left the fourth byte empty
     image = _in_srgb(image, profile)
     if alpha is not None:
         white = Image.new("RGB", image.size, "white")
@@ -347,10 +435,18 @@ def _scaled_to_8_bit(image: Image.Image) -> Image.Image:
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
+    if array.ndim == 1 and array.dtype == np.uint8:  # a file's bytes, as OpenCV encodes them
+        return _decode(array.tobytes(), "this array")
+    shape = array.shape
+    if array.ndim == 4 and len(array) == 1:
+        array = array[0]
+    if array.ndim == 3 and array.shape[2] not in (1, 3, 4) and len(array) in (1, 3, 4):
+        array = np.moveaxis(array, 0, -1)  # channels first, as in torch
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
-        raise ValueError(f"An array of shape {array.shape} is no image; use (height, width) or (height, width, 3).")
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in shape:
+        one = "one picture of it, such as array[0]," if array.ndim == 4 else "(height, width) or (height, width, 3)"
+        raise ValueError(f"An array of shape {shape} is no image; use {one.rstrip(',')}.")
     if array.dtype == bool:
         array = array.astype(np.uint8) * 255
     elif array.dtype.kind in "iu" and array.dtype != np.uint8:
@@ -360,59 +456,85 @@ def _from_array(array: np.ndarray) -> Image.Image:
         eight_bit = array.max() <= 255 and array.dtype != np.uint16
         array = array.astype(np.uint8) if eight_bit else np.round(array / 257).astype(np.uint8)
     elif array.dtype.kind == "f":
-        if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
-            raise ValueError("Pixels given as floats must lie between 0 and 1; divide by 255 or clip them first.")
-        array = np.round(array * 255).astype(np.uint8)
+        low, high = array.min(), array.max()
+        if not -0.5 / 255 <= low <= high <= 255.5 / 255:  # which round to 8 bit; nan is neither
+            signed = -1.01 < low < 0 and high < 1.01
+            advice = "divide them by 255" if high > 2 else "add 1 and halve them" if signed else "replace or clip them"
+            raise ValueError(f"Pixels given as floats must lie between 0 and 1, not {low:.4g} to {high:.4g}; {advice}.")
+        array = np.clip(np.round(array.astype(np.float64) * 255), 0, 255).astype(np.uint8)
     elif array.dtype != np.uint8:
         raise ValueError(f"An array of {array.dtype} is no image; use uint8, uint16 or floats from 0 to 1.")
     return Image.fromarray(array)
 
 
 def _decode(data: bytes, name: str) -> Image.Image:
+    return _loaded(lambda: Image.open(io.BytesIO(data)), name, data)
+
+
+def _loaded(opened, name: str, data: bytes) -> Image.Image:
+    """The picture that ``opened()`` gives, with its pixels; ``data`` is the file that it is from, if that is known."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # at half of Pillow's limit
-            image = Image.open(io.BytesIO(data))
-            fits = _fits_in_memory(image)
+            image = opened()
+            tile = getattr(image, "tile", [])
+            unread = bool(tile or data)
+            fits = not unread or _fits_in_memory(image.size)  # what has been made is never refused
             if fits:
-                stored = image.tile[0][3] if image.tile else ""
                 image.load()
-                _mend_transparency(image, stored, data)
+                if unread:
+                    _mend_transparency(image, tile[0] if tile else None, data)
     except Image.DecompressionBombError as error:
         most = 2 * Image.MAX_IMAGE_PIXELS // 10**6
         raise ValueError(f"{name} has far too many pixels, more than {most} million; shrink it first.") from error
     except Exception as error:  # Pillow's readers raise nearly anything over damaged files
-        raise ValueError(f"{name} could not be read as an image; use a complete PNG, JPEG or WebP file.") from error
+        raise ValueError(_unreadable(name, data)) from error
     if not fits:
         raise ValueError(
             f"{name} has {image.width}×{image.height} pixels, for which "
-            f"{image.width * image.height * BYTES_A_PIXEL / 2**30:.1f} GiB of memory must be free; shrink it first."
+            f"{math.prod(image.size) * BYTES_A_PIXEL / 2**30:.1f} GiB of memory must be free; shrink it first."
         )
+    if 0 in image.size:
+        raise ValueError(f"{name} has {image.width}×{image.height} pixels, so there is nothing to see; take another.")
+    if getattr(image, "tag_v2", {}).get(_SUBFILE, 0) & 1:  # cameras put a thumbnail in front
+        raise ValueError(f"{name}: this is a camera's RAW file, of which only the preview can be read; {_EXPORT}.")
     return image
 
 
-def _fits_in_memory(image: Image.Image) -> bool:
+def _unreadable(name: str, data: bytes) -> str:
+    start = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1000].lower()
+    for offset, mark, kind, advice in _OTHER_KINDS:
+        if data[offset:].startswith(mark) or start[offset:].startswith(mark.lower()):
+            return f"{name}: this is {kind}; {advice}."
+    if start.startswith(b"<?xml") and b"<svg" in start:
+        return f"{name}: this is an SVG drawing; {_EXPORT}."
+    return f"{name} could not be read as an image; use a complete PNG, JPEG or WebP file."
+
+
+def _fits_in_memory(size: tuple[int, int]) -> bool:
     import psutil
 
-    return image.width * image.height * BYTES_A_PIXEL <= psutil.virtual_memory().available
+    return math.prod(size) * BYTES_A_PIXEL <= psutil.virtual_memory().available
 
 
-def _mend_transparency(image: Image.Image, stored: str, data: bytes) -> None:
-    """Bring a PNG's transparent value into the range that Pillow brings its pixels into, and give a WebP animation's
-    first frame, if it is smaller than the picture, a transparent surround, for Pillow leaves it black.
+def _mend_transparency(image: Image.Image, tile: tuple | None, data: bytes) -> None:
+    """Bring a PNG's transparent value into the range that Pillow brings its pixels into, and give an animation's
+    first frame, if it is smaller than the picture, a transparent surround, for Pillow leaves it black or coloured.
     """
-    clear = image.info.get("transparency")
+    stored, clear = tile[3] if tile else "", image.info.get("transparency")
     if isinstance(clear, int) and stored in ("L;2", "L;4"):
         image.info["transparency"] = clear * 255 // (2 ** int(stored[-1]) - 1)
     elif isinstance(clear, tuple) and stored == "RGB;16B":
         image.info["transparency"] = tuple(value >> 8 for value in clear)
-    if image.format == "WEBP" and (at := data.find(b"ANMF")) > 0 and len(data) >= at + 20:
+    frame = tile[1] if tile and image.format == "GIF" else None
+    if image.format == "WEBP" and (at := data.find(b"ANMF")) > 0 and len(data) >= at + 20 and image.mode == "RGB":
         left, top, width, height = (int.from_bytes(data[i : i + 3], "little") for i in range(at + 8, at + 20, 3))
-        box = (2 * left, 2 * top, 2 * left + width + 1, 2 * top + height + 1)  # as the format stores them
-        if image.mode == "RGB" and box != (0, 0, *image.size):
-            alpha = Image.new("L", image.size, 0)
-            alpha.paste(255, box)
-            image.putalpha(alpha)
+        frame = (2 * left, 2 * top, 2 * left + width + 1, 2 * top + height + 1)  # as the format stores them
+    if frame and tuple(frame) != (0, 0, *image.size):
+        alpha = image.convert("RGBA").getchannel("A")
+        shown = Image.new("L", image.size, 0)
+        shown.paste(alpha.crop(frame), frame)
+        image.putalpha(shown)
 
 
 def _from_data_uri(uri: str) -> bytes:
@@ -444,8 +566,14 @@ def _download(url: str) -> bytes:
     try:
         request = urllib.request.Request(quoted, headers={"User-Agent": "img2img-course"})
         with urllib.request.urlopen(request, timeout=30) as answer:
-            data = answer.read(MAX_DOWNLOAD + 1)
-    except (OSError, ValueError, http.client.HTTPException) as error:
+            packed = answer.headers.get("Content-Encoding", "").lower() == "gzip"  # some servers do it unasked
+            data = (gzip.GzipFile(fileobj=answer) if packed else answer).read(MAX_DOWNLOAD + 1)
+    except urllib.error.HTTPError as error:
+        said, advice = refusal(
+            error.code, error.headers, _HTTP_ADVICE, "check the address and the connection, or use a file"
+        )
+        raise ValueError(f"{url} could not be downloaded: the server {said}; {advice}.") from error
+    except (OSError, EOFError, ValueError, http.client.HTTPException) as error:
         raise ValueError(
             f"{url} could not be downloaded; check the address and the connection, or use a file."
         ) from error

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .answers import refusal
 from .memory import GIB, free_memory, is_out_of_memory
 from .models import MODELS, TASKS, ModelCard
 from .vocabulary import warn_about_unknown_words
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
 DTYPES = ("float32", "float16", "bfloat16")
+_HUB_ADVICE = {
+    401: "check the id, and if the model is private, log in with the command hf auth login",
+    403: "accept the licence on the model's page, then log in with the command hf auth login",
+    404: "check the id",
+}
 
 
 def load_pipeline(
@@ -65,6 +71,7 @@ def load_pipeline(
     if task not in TASKS:
         raise ValueError(f"There is no task {task!r}; choose one of {_listed(TASKS)}.")
     model = os.environ.get("IMG2IMG_MODEL") or "auto" if model == "auto" else str(model)
+    model = model.removeprefix("https://huggingface.co/")  # as copied from a browser
     device, why = pick_device(os.environ.get("IMG2IMG_DEVICE") or "auto" if device == "auto" else device)
     automatic = model == "auto"
     if automatic:
@@ -113,10 +120,9 @@ def pick_device(device: str = "auto") -> tuple[str, str]:
 def _pick_dtype(dtype: str | torch.dtype, device: str, card: ModelCard) -> torch.dtype:
     import torch
 
-    if isinstance(dtype, torch.dtype):
-        return dtype
-    if dtype in DTYPES:
-        return getattr(torch, dtype)
+    name = str(dtype).removeprefix("torch.")
+    if name in DTYPES:
+        return getattr(torch, name)
     if dtype != "auto":
         raise ValueError(f"There is no dtype {dtype!r}; choose 'auto', {_listed(DTYPES)}.")
     if device == "cpu" or card.name == "classroom":  # the classroom model is small: nothing to save
@@ -138,7 +144,7 @@ def _card_for(model: str) -> ModelCard:
             f"{model!r} is a single file, and load_pipeline takes a folder in diffusers' format; make one with "
             f"diffusers.StableDiffusionPipeline.from_single_file(…).save_pretrained('my-model')."
         )
-    if Path(model).is_dir():
+    if model and Path(model).is_dir():
         if not (Path(model) / "model_index.json").is_file():
             raise ValueError(f"The folder {model!r} holds no diffusers model: it has no model_index.json.")
     elif model.count("/") != 1 or model.startswith((".", "/", "~")) or model.endswith("/"):
@@ -148,7 +154,17 @@ def _card_for(model: str) -> ModelCard:
         )
     sd15, tasks = MODELS["sd15"], list(TASKS)
     if Path(model).is_dir() and not (Path(model) / "unet_upscale").is_dir():
-        parts = json.loads((Path(model) / "model_index.json").read_text())
+        try:
+            parts = json.loads((Path(model) / "model_index.json").read_text("utf-8"))
+            needed = [name for name, home in parts.items() if isinstance(home, list) and home[0]]
+        except (ValueError, AttributeError):
+            needed = parts = None
+        if not needed or "_class_name" not in parts:
+            raise ValueError(
+                f"The folder {model!r} holds no diffusers model: its model_index.json is damaged; download it again."
+            )
+        if missing := [name for name in needed if not (Path(model) / name).is_dir()]:
+            raise ValueError(f"The folder {model!r} is incomplete: it has no {_listed(missing)}; download it again.")
         if "low_res_scheduler" not in parts:
             tasks.remove("upscale")
     return ModelCard(
@@ -258,19 +274,49 @@ def _first_of(card: ModelCard, cls, ids: tuple[str, ...], dtype: torch.dtype, **
     for model_id in ids:
         try:
             return _from_pretrained(cls, model_id, dtype, card, **parts)
-        except OSError as error:  # not found, no connection, a file is missing
+        except Exception as error:  # not found, no connection, a file is missing, damaged or not of this kind
+            if is_out_of_memory(error):
+                raise
             last = error
     raise _not_loaded(card, ids, last) from last
 
 
-def _not_loaded(card: ModelCard, ids: tuple[str, ...], error: OSError) -> OSError:
+def _not_loaded(card: ModelCard, ids: tuple[str, ...], error: Exception) -> OSError:
     """One sentence that says what was tried, what happened and what to do."""
-    reason = str(error).strip().splitlines()[0].rstrip(".")
+    reason, advice = told_by_hub(error)
     if Path(ids[-1]).is_dir():
         advice = "the folder must be complete and hold .safetensors weights"
+        if damaged := _damaged(Path(ids[-1])):
+            reason = f"{damaged} is damaged or cut off"
+            advice = "download it again, or, if you cloned the model with git, run git lfs pull"
     else:
-        advice = "check the internet connection and the id, or use model='classroom', which needs neither"
+        advice += ", or use model='classroom', which needs no download"
     return OSError(f"{card.title} could not be loaded (tried {_listed(ids)}): {reason}; {advice}.")
+
+
+def told_by_hub(error: BaseException) -> tuple[str, str]:
+    """What went wrong when something was asked of the hub, and what to do."""
+    cause = error
+    while cause is not None:  # diffusers says less than the hub's client below it
+        if (answer := getattr(cause, "response", None)) is not None:
+            said, advice = refusal(answer.status_code, answer.headers, _HUB_ADVICE, "check the id")
+            return f"the hub {said}", advice
+        cause = cause.__cause__ or cause.__context__
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    return reason, "check the internet connection and the id"
+
+
+def _damaged(folder: Path) -> str:
+    """The first weights file of ``folder`` that is none, such as a Git LFS pointer, by its path in there; or nothing."""
+    from safetensors import SafetensorError, safe_open
+
+    for file in sorted(folder.rglob("*.safetensors")):
+        try:
+            with safe_open(file, "pt"):
+                pass
+        except (SafetensorError, OSError):
+            return file.relative_to(folder).as_posix()
+    return ""
 
 
 def _from_pretrained(cls, model_id: str, dtype: torch.dtype, card: ModelCard, **parts):

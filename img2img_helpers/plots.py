@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import textwrap
-from pathlib import Path
+import unicodedata
+from collections.abc import Mapping
+from os import PathLike
 from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+from matplotlib.text import Text
 from PIL import Image
 
-from .images import load_image
+from .images import load_for, load_image
+from .settings import checked, listed, number, short
+from .settings import text as as_text
 from .strength import NothingRunsError, plan_steps
 
 if TYPE_CHECKING:
@@ -38,6 +45,7 @@ STYLE = {
     "grid.color": "#EBEBEB",
     "axes.axisbelow": True,
     "text.color": INK,
+    "text.parse_math": False,  # a prompt may name dollars
     "xtick.color": INK,
     "ytick.color": INK,
     "legend.frameon": False,
@@ -52,6 +60,11 @@ class CourseFigure(Figure):
 
     alt: str = ""
 
+    def draw(self, renderer) -> None:
+        for shown in self.findobj(Text):
+            _make_legible(shown)
+        super().draw(renderer)
+
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
@@ -60,6 +73,45 @@ class CourseFigure(Figure):
             self.savefig(drawn, format="png")
         kind, data = _small(Image.open(drawn).convert("RGB"))
         display({kind: data, "text/plain": self.alt}, raw=True, metadata={kind: {"alt": self.alt}})
+
+
+def _make_legible(shown: Text) -> None:
+    """Give a text fonts that have its letters, if this computer does; name the signs and leave out the letters else."""
+    wanted = {letter for letter in shown.get_text() if ord(letter) > 126 or letter == "\t"}
+    missing = wanted - _letters(findfont(shown.get_fontproperties()))
+    if not missing:
+        return
+    families, missing = _families_with(frozenset(missing))
+    if families:
+        shown.set_family([*shown.get_family(), *families])
+    for letter in missing:
+        named = unicodedata.name(letter, "").lower() if unicodedata.category(letter) == "So" else ""
+        invisible = unicodedata.category(letter) in ("Cc", "Cf", "Mn", "Sk")  # tabs, joiners, emoji's colours
+        shown.set_text(shown.get_text().replace(letter, f"({named})" if named else " " if invisible else "…"))
+
+
+@functools.cache
+def _letters(file: str) -> frozenset[str]:
+    return frozenset(map(chr, get_font(file).get_charmap()))
+
+
+@functools.cache
+def _families_with(letters: frozenset[str]) -> tuple[list[str], list[str]]:
+    """Few font families of this computer that have most of ``letters``, and the letters that none has."""
+    found, missing = [], set(letters)
+    for family in sorted({font.name for font in fontManager.ttflist}):
+        if "lastresort" in family.lower().replace(" ", ""):  # it has a box for everything
+            continue
+        try:
+            has = missing & _letters(findfont(FontProperties(family=[family]), fallback_to_default=False))
+        except (OSError, RuntimeError, ValueError):  # a font that is gone, or that FreeType cannot read
+            continue
+        if has:
+            found.append(family)
+            missing -= has
+        if not missing:
+            break
+    return found, sorted(missing)
 
 
 def _small(picture: Image.Image) -> tuple[str, bytes]:
@@ -94,19 +146,17 @@ def show_images(
         >>> figure = show_images([example_image("car"), example_image("night")], ["a car", "night"])
         >>> figure.savefig("pictures.png")
     """
-    if isinstance(images, (Image.Image, str, Path)) or (isinstance(images, np.ndarray) and images.ndim < 4):
+    if isinstance(images, (Image.Image, str, bytes, PathLike)) or getattr(images, "ndim", 4) < 4:  # an array, a tensor
         images = [images]
-    titles = [titles] if isinstance(titles, str) else titles
-    images = [load_image(image) for image in images]
+    titles = ["" if title is None else str(title) for title in listed("titles", () if titles is None else titles)]
+    images = [load_image(image) for image in listed("images", images)]
     if not images:
         raise ValueError("show_images got an empty list; give it at least one image.")
     if titles and len(titles) != len(images):
         raise ValueError(
             f"show_images needs one title for each image, or none: {len(images)} images, {len(titles)} titles."
         )
-    if columns is not None and columns < 1:
-        raise ValueError(f"show_images needs at least 1 column, not {columns}.")
-    columns = columns or min(len(images), 5)
+    columns = min(len(images), 5) if columns is None else number("columns", columns, 1, 20, whole=True)
     rows = -(-len(images) // columns)
     # few images get a narrower figure, so that none is blown up beyond comfort
     width = min(WIDTH, 2.7 * columns)
@@ -139,6 +189,7 @@ def plot_strength_vs_steps(
     Example:
         >>> figure = plot_strength_vs_steps(pipe, num_inference_steps=30)
     """
+    strengths = [checked("strength", strength) for strength in listed("strengths", strengths, least=1)]
     with matplotlib.rc_context(STYLE):
         figure = _figure(WIDTH, 0.34 * len(strengths) + 1.1)
         ax = figure.subplots()
@@ -192,11 +243,12 @@ def plot_noise_levels(
     """
     import torch
 
+    strengths = [checked("strength", strength) for strength in listed("strengths", strengths, least=1)]
+    image, generator = load_for(pipe, image), torch.Generator().manual_seed(checked("seed", seed))
     plans = [plan_steps(pipe, strength, num_inference_steps) if strength else None for strength in strengths]
-    generator = torch.Generator().manual_seed(seed)
     device, dtype = pipe._execution_device, pipe.vae.dtype
     with torch.no_grad():
-        pixels = pipe.image_processor.preprocess(load_image(image)).to(device, dtype)
+        pixels = pipe.image_processor.preprocess(image).to(device, dtype)
         latents = pipe.vae.encode(pixels).latent_dist.mode() * pipe.vae.config.scaling_factor
         noise = torch.randn(latents.shape, generator=generator).to(device, dtype)
         shown, titles = [], []
@@ -233,6 +285,12 @@ def plot_preservation(
     Example:
         >>> figure = plot_preservation([0.3, 0.6, 0.9], {"seed 0": [0.9, 0.7, 0.4]}, ceiling=0.95)
     """
+    if not isinstance(kept, Mapping) or not kept:
+        raise ValueError(f"kept must be a dict of a name and its measurements for each line, not {short(kept)}.")
+    strengths = [number("strengths", strength) for strength in listed("strengths", strengths, least=1)]
+    kept = {str(name): [number(str(name), one) for one in listed(str(name), values)] for name, values in kept.items()}
+    ceiling = None if ceiling is None else number("ceiling", ceiling)
+    measure = as_text("measure", measure) or "measured"
     for name, values in kept.items():
         if len(values) != len(strengths):
             raise ValueError(
@@ -273,14 +331,17 @@ def plot_recipe(recipe: Recipe, image, made: Sequence[Image.Image]) -> CourseFig
         >>> recipe = Recipe([EditPass("oil painting style", 0.5, num_inference_steps=5)])
         >>> figure = plot_recipe(recipe, image, recipe.run(pipe, image))
     """
+    if not hasattr(recipe, "passes"):
+        raise ValueError(f"plot_recipe needs a Recipe, not {short(recipe)}.")
+    made = listed("made", made)
     if len(made) != len(recipe.passes):
         raise ValueError(f"plot_recipe needs one picture a pass: {len(recipe.passes)} passes, {len(made)} pictures.")
     notes, told = ["the input"], ["the input"]
-    for number, one in enumerate(recipe.passes, 1):
+    for i, one in enumerate(recipe.passes, 1):
         settings = f"strength {one.strength:g}, seed {one.seed}"
         prompt = textwrap.fill(textwrap.shorten(one.prompt, 64, placeholder=" …"), 24)
-        notes.append(f"pass {number}\n{settings}\n{prompt}")
-        told.append(f"pass {number}: {settings}, {one.prompt}")
+        notes.append(f"pass {i}\n{settings}\n{prompt}")
+        told.append(f"pass {i}: {settings}, {one.prompt}")
     columns = min(len(notes), 4)
     figure = show_images([image, *made], columns=columns)
     lines, rows = 1 + max(note.count("\n") for note in notes), -(-len(notes) // columns)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .models import MODELS, TASKS
+from .pipelines import told_by_hub
 
 SPARE = 2 * 10**9  # bytes that should stay free on the disk
 
@@ -84,8 +85,8 @@ def find_download(ids: Iterable[str]) -> Download:
             continue
         here = {name for name in files if isinstance(try_to_load_from_cache(model_id, name), str)}
         return Download(model_id, files, tuple(name for name in files if name not in here))
-    reason = str(last).strip().splitlines()[0].rstrip(".") if last else "there are no ids"
-    raise OSError(f"None of {', '.join(ids)} could be found: {reason}; check the internet connection.")
+    reason, advice = told_by_hub(last) if last else ("there are no ids", "name one")
+    raise OSError(f"None of {', '.join(ids)} could be found: {reason}; {advice}.")
 
 
 def fetch(download: Download) -> None:

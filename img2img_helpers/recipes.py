@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING
 from PIL import Image, PngImagePlugin
 
 from .images import load_for, load_image
+from .settings import RULES, checked
+from .settings import path as as_path
+from .settings import short as _short
 from .strength import plan_steps
 from .sweep import decode
 
@@ -62,21 +65,10 @@ class EditPass:
             value = getattr(self, name)
             if not isinstance(value, str) or len(value) > 2000:
                 raise ValueError(f"{name} must be a text of at most 2000 characters, not {_short(value)}.")
-        self._number("strength", float, 0, 1, "0.5 is a balanced edit")
+        for name in RULES:
+            object.__setattr__(self, name, checked(name, getattr(self, name)))
         if self.strength == 0:
             raise ValueError("strength must be above 0: at 0 no step would run.")
-        self._number("seed", int, 0, 2**63 - 1, "any whole number will do, but keep it")
-        self._number("num_inference_steps", int, 1, 1000, "30 is a good start")
-        self._number("guidance_scale", float, 0, 100, "7.5 is a good start")
-
-    def _number(self, name: str, kind: type, low: float, high: float, advice: str) -> None:
-        value = getattr(self, name)
-        value = value.item() if type(value).__module__ == "numpy" else value
-        right = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
-        if not right or not low <= value <= high:  # nan is neither
-            word = "a whole number" if kind is int else "a number"
-            raise ValueError(f"{name} must be {word} from {low} to {high}, not {_short(value)}; {advice}.")
-        object.__setattr__(self, name, kind(value))
 
 
 @dataclass
@@ -115,6 +107,8 @@ class Recipe:
                 raise ValueError(f"Pass {number} must be an EditPass(prompt, strength, seed), not {_short(one)}.")
         if self.chain not in CHAINS:
             raise ValueError(f"chain must be {' or '.join(map(repr, CHAINS))}, not {_short(self.chain)}.")
+        if not isinstance(self.made_with, Mapping):
+            raise ValueError(f"made_with must be a dict, which Recipe.run fills in, not {_short(self.made_with)}.")
 
     def run(self, pipe: DiffusionPipeline, image, folder: str | os.PathLike | None = None) -> list[Image.Image]:
         """Run all passes, each with a fresh generator of its own seed.
@@ -145,7 +139,9 @@ class Recipe:
             except ValueError as error:
                 raise ValueError(f"Pass {number}: {error}") from error
         here = provenance(pipe, image)
-        store = _Store(Recipe(self.passes, self.chain, here), Path(folder)) if folder is not None else None
+        store = None
+        if folder is not None:
+            store = _Store(Recipe(self.passes, self.chain, here), as_path("folder", folder))
         for line in self.differences(here):
             print(line)
         self.made_with = here
@@ -203,7 +199,7 @@ class Recipe:
             ValueError: for another ending, or a PNG without an image.
             OSError: if the file cannot be written; one that was there before is left as it was.
         """
-        path = Path(path)
+        path = as_path("path", path)
         if path.suffix.lower() not in (".json", ".png") or (path.suffix.lower() == ".png") != (image is not None):
             raise ValueError(
                 f"A recipe is saved as 'name.json', or as 'name.png' with its image; not as {path.name!r} "
@@ -227,7 +223,7 @@ class Recipe:
             FileNotFoundError: if there is no such file.
             ValueError: if it holds no recipe, or one with a wrong entry; says which.
         """
-        path = Path(path)
+        path = as_path("path", path)
         if not path.is_file():
             raise FileNotFoundError(
                 f"There is no recipe file {str(path)!r}; the current folder is {Path.cwd().name!r}."
@@ -410,8 +406,3 @@ def _check_keys(data, needed: set[str], allowed: set[str], where: str) -> None:
         raise ValueError(
             f"{where} has an unknown entry {_short(name)}; known are {', '.join(sorted(needed | allowed))}."
         )
-
-
-def _short(value) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"

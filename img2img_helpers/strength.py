@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import inspect
-import numbers
+import math
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from .settings import checked
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +53,11 @@ class StepPlan:
     start_timestep: float
     signal_kept: float
 
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        calls = f"{self.unet_calls} UNet call{'s' * (self.unet_calls != 1)}"
+        return f"StepPlan({shown})" + (f": {calls}, though no step was asked for" if not self.steps_run else "")
+
 
 def plan_steps(
     pipeline_or_scheduler: DiffusionPipeline | SchedulerMixin, strength: float, num_inference_steps: int
@@ -81,11 +88,9 @@ def plan_steps(
     from diffusers import StableDiffusionImg2ImgPipeline
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img import retrieve_timesteps
 
-    if not isinstance(strength, numbers.Real) or not 0 <= strength <= 1:
-        raise ValueError(f"strength must be a number from 0 to 1, not {strength!r}; 0.5 is a balanced edit.")
-    if not isinstance(num_inference_steps, numbers.Integral) or num_inference_steps < 1:
-        raise ValueError(f"num_inference_steps must be a whole number of at least 1, not {num_inference_steps!r}.")
-    strength, num_inference_steps = float(strength), int(num_inference_steps)  # also from NumPy
+    strength = checked("strength", strength)
+    # how many steps are too many is the scheduler's to say
+    num_inference_steps = checked("num_inference_steps", num_inference_steps, high=math.inf, advice="")
     is_pipeline = hasattr(pipeline_or_scheduler, "scheduler")
     scheduler = copy.deepcopy(pipeline_or_scheduler.scheduler if is_pipeline else pipeline_or_scheduler)
     if not hasattr(scheduler, "set_timesteps"):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import copy
 import itertools
-import numbers
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from .images import load_image
+from .images import load_for
 from .memory import free_memory, is_out_of_memory, out_of_memory_told
+from .settings import checked, listed, number
 from .strength import plan_steps
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def strength_sweep(
         >>> structure_similarity(light, image) > structure_similarity(heavy, image)
         True
     """
-    edits = [Edit(prompt, strength, guidance_scale, seed) for strength in _as_list(strengths)]
+    edits = [Edit(prompt, strength, guidance_scale, seed) for strength in listed("strengths", strengths)]
     if not edits:
         raise ValueError("strength_sweep got no strengths; give it a list such as [0.3, 0.5, 0.8].")
     made = dict(run_edits(pipe, image, edits, negative_prompt, num_inference_steps, max_batch))
@@ -119,7 +119,8 @@ def edit_grid(
         >>> len(pictures)
         4
     """
-    lists = [_as_list(values) for values in (prompts, guidance_scales, seeds, strengths)]
+    given = {"prompts": prompts, "guidance_scales": guidance_scales, "seeds": seeds, "strengths": strengths}
+    lists = [listed(name, values) for name, values in given.items()]
     edits = [
         Edit(prompt, strength, guidance_scale, seed)
         for prompt, guidance_scale, seed, strength in itertools.product(*lists)
@@ -139,9 +140,11 @@ def run_edits(pipe, image, edits, negative_prompt, num_inference_steps, max_batc
         )
     if not all(isinstance(text, str) for text in (negative_prompt, *(edit.prompt for edit in edits))):
         raise ValueError("A prompt must be a text; edit_grid takes several, in a list.")
-    if max_batch is not None and max_batch < 1:
-        raise ValueError(f"max_batch is {max_batch}, but must be at least 1; None chooses from the free memory.")
-    pixels = pipe.image_processor.preprocess(load_image(image))
+    if max_batch is not None:
+        max_batch = number("max_batch", max_batch, 1, advice="None chooses from the free memory", whole=True)
+    names = ("strength", "guidance_scale", "seed")
+    edits = [replace(edit, **{name: checked(name, getattr(edit, name)) for name in names}) for edit in edits]
+    pixels = pipe.image_processor.preprocess(load_for(pipe, image))
     strengths = dict.fromkeys(edit.strength for edit in edits)
     plans = {strength: plan_steps(pipe, strength, num_inference_steps) for strength in strengths}
     skipped = [plans[edit.strength].steps_skipped for edit in edits]
@@ -310,11 +313,6 @@ def _batch_that_fits(pipe, pixels: torch.Tensor, guided: bool) -> int:
     latent_pixels = pixels.shape[-1] * pixels.shape[-2] / pipe.vae_scale_factor**2
     each = 230 * latent_pixels * pipe.unet.config.block_out_channels[0] * size * (2 if guided else 1)
     return int(min(32, max(1, free / 2 // each)))
-
-
-def _as_list(values) -> list:
-    """A single text or number counts as a list of one."""
-    return [values] if isinstance(values, (str, numbers.Real)) else list(values)
 
 
 def _wants_no_bar(pipe) -> bool:

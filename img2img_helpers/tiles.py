@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from .images import load_image
+from .settings import RULES, checked, number
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionUpscalePipeline
@@ -55,6 +57,13 @@ def upscale_tiles(
     """
     import torch
 
+    takes = inspect.signature(type(pipe).__call__).parameters if callable(pipe) else {}
+    if "noise_level" not in takes:
+        raise ValueError(
+            f"upscale_tiles needs an upscaling pipeline, not {type(pipe).__name__}; load_pipeline('upscale') gives one."
+        )
+    if unknown := sorted(set(options) - set(takes)):
+        raise ValueError(f"{type(pipe).__name__} has no option {', '.join(map(repr, unknown))}; leave it out.")
     if not isinstance(prompt, str) or not isinstance(options.get("negative_prompt") or "", str):
         raise ValueError("upscale_tiles takes one prompt and one negative prompt, each a text, for all tiles.")
     if options.get("num_images_per_prompt") not in (None, 1):
@@ -63,10 +72,12 @@ def upscale_tiles(
         raise ValueError(f"upscale_tiles sets {', '.join(sorted(taken))} itself, for each tile; leave it out.")
     image, tile = load_image(image), pipe.unet.config.sample_size
     overlap = tile // 4 if overlap is None else overlap
-    if not 0 <= overlap <= tile // 2:
-        raise ValueError(f"overlap is {overlap}, but must be from 0 to {tile // 2}, half of a tile's {tile} pixels.")
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}, but must be at least 1; try 4.")
+    overlap = number("overlap", overlap, 0, tile // 2, f"half of a tile's {tile} pixels is the most", whole=True)
+    batch_size, seed = number("batch_size", batch_size, 1, advice="try 4", whole=True), checked("seed", seed)
+    options |= {name: checked(name, options[name]) for name in RULES if name in options}
+    if "noise_level" in options:
+        most = pipe.config.max_noise_level
+        options["noise_level"] = number("noise_level", options["noise_level"], 0, most, "20 is usual", whole=True)
     pixels = np.asarray(image)
     margins = [(0, max(0, tile - side)) for side in pixels.shape[:2]]
     pixels = np.pad(pixels, [*margins, (0, 0)], mode="edge")

@@ -11,8 +11,6 @@ import contextlib
 import copy
 import html
 import io
-import math
-import numbers
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +26,7 @@ from PIL import Image
 from .images import load_for, load_image, load_mask
 from .measure import structure_similarity
 from .memory import is_out_of_memory, out_of_memory_advice
+from .settings import checked, listed, number, text
 from .strength import NothingRunsError, plan_steps
 
 if TYPE_CHECKING:
@@ -52,6 +51,10 @@ def _small_url(image: Image.Image, width: int) -> str:
     shown = image.copy()
     shown.thumbnail((2 * width, 10 * width), reducing_gap=2)
     return _url(shown, "webp", quality=90)
+
+
+def _screen_width(width) -> int:
+    return int(number("width", width, 16, 4096, "it is in the screen's pixels"))
 
 
 class StaticWidget(HTML):
@@ -86,7 +89,8 @@ def before_after(
     Example:
         >>> divider = before_after(example_image("landscape"), example_image("night"), ["day", "night"])
     """
-    before, after, labels = load_image(before), load_image(after), list(labels)
+    before, after, labels = load_image(before), load_image(after), listed("labels", labels)
+    width = _screen_width(width)
     if len(labels) != 2 or not all(isinstance(label, str) for label in labels):
         raise ValueError(f"before_after needs two labels, one for each picture, not {labels!r}.")
     ratio = (before.width / before.height) / (after.width / after.height)
@@ -98,11 +102,11 @@ def before_after(
     left, right = labels
     return StaticWidget(
         "before_after.html",
-        before=_small_url(before, int(width)),
-        after=_small_url(after, int(width)),
+        before=_small_url(before, width),
+        after=_small_url(after, width),
         left=left,
         right=right,
-        width=int(width),
+        width=width,
         alt=alt or f"a comparison of two pictures: {left} and {right}",
     )
 
@@ -139,17 +143,17 @@ def picture_slider(
         >>> pictures = [example_image(name) for name in ("landscape", "night")]
         >>> slider = picture_slider(pictures, ["day", "night"], name="light")
     """
-    images, labels = [load_image(image) for image in images], [str(label) for label in labels]
-    captions = [str(caption) for caption in captions] or [""] * len(images)
+    images = [load_image(image) for image in listed("images", images)]
+    labels = [str(label) for label in listed("labels", labels)]
+    captions = [str(caption) for caption in listed("captions", captions or ())] or [""] * len(images)
     if not images or not len(images) == len(labels) == len(captions):
         raise ValueError(
             f"picture_slider needs at least one image, one label for each and one caption for each or none, not "
             f"{len(images)} images, {len(labels)} labels and {len(captions)} captions."
         )
     selected = len(images) // 2 if selected is None else selected
-    if not 0 <= selected < len(images):
-        raise ValueError(f"selected must be from 0 to {len(images) - 1} for {len(images)} images, not {selected}.")
-    width = int(width) or (320 if beside is None else 640)
+    selected = number("selected", selected, 0, len(images) - 1, "it counts the images from 0", whole=True)
+    width = _screen_width(width or (320 if beside is None else 640))
     frames = "".join(
         f'<img src="{_small_url(image, width)}" alt="{html.escape(f"{name} {label}")}" data-label="{html.escape(label)}" '
         f'data-caption="{html.escape(caption)}"{"" if i == selected else " hidden"}>'
@@ -217,7 +221,9 @@ def paint_mask(image, mask=None, *, brush: int | None = None, width: int = 384) 
         >>> painter.mask.size
         (512, 512)
     """
-    image = load_image(image)
+    image, width = load_image(image), _screen_width(width)
+    if brush is not None:
+        brush = number("brush", brush, 1, max(image.size), "it is a width in the image's pixels", whole=True)
     painter = MaskPainter(
         image=_small_url(image, width), size=list(image.size), brush=brush or max(1, max(image.size) // 10), width=width
     )
@@ -407,10 +413,9 @@ def strength_explorer(
         >>> explorer = strength_explorer(pipe, image, "watercolor painting", num_inference_steps=5)
     """
     image = load_for(pipe, image)
-    if not isinstance(seed, numbers.Integral) or not 0 <= seed <= MAX_SEED:
-        raise ValueError(f"seed must be a whole number from 0 to {MAX_SEED}, not {seed!r}.")
-    if not isinstance(guidance_scale, numbers.Real) or not 0 <= guidance_scale < math.inf:
-        raise ValueError(f"guidance_scale must be a number of at least 0, not {guidance_scale!r}; 7.5 is usual.")
+    prompt, negative_prompt = text("prompt", prompt), text("negative_prompt", negative_prompt or "")
+    seed = checked("seed", seed, high=MAX_SEED)
+    guidance_scale = checked("guidance_scale", guidance_scale)
     with contextlib.suppress(NothingRunsError):  # the widget says it, and a slider mends it
         plan_steps(pipe, strength, num_inference_steps)
     start = {
@@ -423,7 +428,7 @@ def strength_explorer(
     }
     if precompute is None:
         return StrengthExplorer(pipe, image, start)
-    return _precomputed(pipe, image, [float(s) for s in precompute], start)
+    return _precomputed(pipe, image, [checked("strength", s) for s in listed("precompute", precompute)], start)
 
 
 def _precomputed(pipe, image: Image.Image, strengths: list[float], start: dict) -> StaticWidget:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps, features
@@ -100,7 +101,7 @@ def test_arrays_keep_their_size(height, width, channels, dtype):
         (42, "cannot be made from int"),
         (np.zeros((2, 2, 2)), "no image"),
         (np.zeros((0, 4, 3)), "no image"),
-        (np.full((4, 4), 7.0), "between 0 and 1"),
+        (np.full((4, 4), 7.0), "between 0 and 1, not 7 to 7; divide them by 255"),
         (np.full((4, 4), np.nan), "between 0 and 1"),
         (np.full((4, 4), -1), "Pixels run from -1"),
         (np.zeros((4, 4), complex), "no image"),
@@ -318,6 +319,159 @@ def test_data_uris_and_bare_base64(picture):
     assert len(str(caught.value)) < 200
 
 
+def gif_with_a_small_first_frame() -> bytes:
+    """A screen of 8×6 of which the first frame, red, covers 2×2."""
+    data = bytearray(encoded(Image.new("RGB", (2, 2), (200, 0, 0)), "GIF"))
+    data[6:10] = struct.pack("<HH", 8, 6)
+    return bytes(data)
+
+
+def bitmap_without_alpha(*colors: tuple[int, int, int]) -> bytes:
+    """A Windows bitmap that says it has transparency and leaves that byte 0, as screenshots do."""
+    size = struct.pack("<IiiHHIIiiII", 108, len(colors), 1, 1, 32, 3, 4 * len(colors), 0, 0, 0, 0)
+    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + b"BGRs" + b"\0" * 48
+    pixels = b"".join(bytes([*color[::-1], 0]) for color in colors)
+    return b"BM" + struct.pack("<IHHI", 122 + len(pixels), 0, 0, 122) + size + masks + pixels
+
+
+def photoshop(*color: int) -> bytes:
+    """A flat Photoshop document of two pixels."""
+    head = b"8BPS" + struct.pack(">H6xHIIHH", 1, len(color), 1, 2, 8, 3) + bytes(12)
+    return head + b"\0\0" + b"".join(bytes([value] * 2) for value in color)
+
+
+def rgb_in_16_bit() -> bytes:
+    return raw_png(16, 2, struct.pack(">6H", 51400, 0, 0, 0, 0, 51400), struct.pack(">3H", 1, 2, 3))
+
+
+def palette_with_shades_of_transparency() -> bytes:
+    image = Image.new("P", (2, 1), 1)
+    image.putpalette([0, 0, 0, 200, 0, 0])
+    return encoded(image, transparency=b"\xff\x80")
+
+
+RED = Image.new("RGB", (8, 6), (200, 0, 0))
+FILES_OF_OTHER_PROGRAMS = {
+    "a phone's MPO of two pictures": (lambda: encoded(RED, "MPO", save_all=True, append_images=[RED]), (200, 0, 0)),
+    "an animated PNG": (
+        lambda: encoded(RED, save_all=True, append_images=[Image.new("RGB", (8, 6))]),
+        (200, 0, 0),
+    ),
+    "an animated GIF": (
+        lambda: encoded(RED, "GIF", save_all=True, append_images=[Image.new("L", (8, 6))]),
+        (200, 0, 0),
+    ),
+    "a GIF whose first frame is smaller": (gif_with_a_small_first_frame, (200, 0, 0)),
+    "a printer's CMYK JPEG": (lambda: encoded(Image.new("CMYK", (8, 6), (0, 255, 255, 55)), "JPEG"), (200, 0, 0)),
+    "a CMYK TIFF": (lambda: encoded(Image.new("CMYK", (8, 6), (0, 255, 255, 55)), "TIFF"), (200, 0, 0)),
+    "a scanner's JPEG in TIFF": (lambda: encoded(RED, "TIFF", compression="jpeg"), (200, 0, 0)),
+    "a TIFF packed as LZW": (lambda: encoded(RED, "TIFF", compression="tiff_lzw"), (200, 0, 0)),
+    "a TIFF of two pages": (
+        lambda: encoded(RED, "TIFF", save_all=True, append_images=[Image.new("RGB", (3, 3))]),
+        (200, 0, 0),
+    ),
+    "16 bit a channel": (rgb_in_16_bit, (200, 0, 0)),
+    "a palette with shades of transparency": (palette_with_shades_of_transparency, (227, 127, 127)),
+    "a screenshot's bitmap": (lambda: bitmap_without_alpha((200, 0, 0), (0, 0, 0)), (200, 0, 0)),
+    "a bitmap of which nothing is there": (lambda: bitmap_without_alpha((200, 0, 0)), (255, 255, 255)),
+    "an icon": (lambda: encoded(RED.resize((64, 64)), "ICO", sizes=[(16, 16), (64, 64)]), (200, 0, 0)),
+    "a Photoshop document": (lambda: photoshop(200, 0, 0), (200, 0, 0)),
+    "a PPM of 16 bit": (lambda: b"P6\n1 1\n65535\n" + struct.pack(">3H", 51400, 0, 0), (200, 0, 0)),
+    "a JPEG that a film follows": (lambda: encoded(RED, "JPEG") + b"MotionPhoto" * 50, (200, 0, 0)),
+    "a PNG without its end": (lambda: encoded(RED)[:-12], (200, 0, 0)),
+    "a JPEG 2000": (lambda: encoded(RED, "JPEG2000"), (200, 0, 0)),
+    "a resolution of 0": (lambda: encoded(RED, "JPEG", dpi=(0, 0)), (200, 0, 0)),
+}
+
+
+@pytest.mark.parametrize("kind", FILES_OF_OTHER_PROGRAMS)
+def test_files_as_other_programs_write_them(kind):
+    made, right = FILES_OF_OTHER_PROGRAMS[kind]
+    pixels = np.asarray(load_image(made()), int)
+    assert np.abs(pixels[0, 0] - right).max() <= (5 if "JPEG" in kind or "MPO" in kind or "resolution" in kind else 1)
+    if "first frame" in kind:
+        assert pixels.shape == (6, 8, 3)
+        assert pixels[5, 7].tolist() == [255] * 3
+
+
+def test_what_other_libraries_hold_a_picture_in(picture, tmp_path):
+    path, right = tmp_path / "my picture.png", np.asarray(picture)
+    picture.save(path)
+    data, channels_first = path.read_bytes(), np.moveaxis(right, -1, 0)
+    sources = [io.BytesIO(data), path.as_uri(), f'"{path}"', f" {path}\n", np.frombuffer(data, np.uint8), right[None]]
+    sources += [
+        channels_first,
+        channels_first[None],
+        torch.tensor(channels_first),
+        torch.tensor(channels_first / 255.0),
+    ]
+    sources += [torch.tensor(right / 255.0, dtype=torch.bfloat16, requires_grad=True), right / 255 * 1.000001]
+    sources += [right.astype(">u2") * np.uint16(257), np.asfortranarray(right), right[::-1][::-1], Image.open(path)]
+    with path.open("rb") as opened:
+        for source in [*sources, opened]:
+            assert np.array_equal(load_image(source), picture)
+
+
+def test_a_picture_that_would_not_fit_into_memory_is_refused_before_it_is_made(monkeypatch):
+    thin, large = Image.new("RGB", (1, 100_000)), r"To pad 8×8 pixels to 80000×80000 needs more memory than is free"
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=2**30))
+    with pytest.raises(ValueError, match=large):
+        prepare_image(Image.new("RGB", (8, 8)), 80_000)
+    with pytest.raises(ValueError, match=r"To crop 1×100000 pixels to 512×512 needs more memory .* or another fit"):
+        prepare_image(thin, 512, "crop")
+    assert prepare_image(thin, 512, "stretch").image.size == (512, 512)
+
+
+INSIDE = np.array([[1, 1, 0, 0, 0], [0, 1, 1, 0, 0]], bool)
+GREY = Image.fromarray(INSIDE.astype(np.uint8) * 255)
+
+
+def colored(inside, outside=(0, 0, 0), mode="RGB") -> Image.Image:
+    image = Image.new(mode, GREY.size, outside)
+    image.paste(inside, mask=GREY)
+    return image
+
+
+def filed(array: np.ndarray, kind: str = "PNG") -> bytes:
+    return encoded(Image.fromarray(array), kind)
+
+
+MASKS = {
+    "OpenCV's floats": INSIDE * 255.0,
+    "a label map of one thing": INSIDE.astype(np.int64) * 7,
+    "signs": INSIDE * 2 - 1,
+    "logits' halves": INSIDE * 6.0 - 3.0,
+    "with a batch": INSIDE[None],
+    "with a channel": INSIDE[..., None],
+    "with both": INSIDE[None, None],
+    "a torch mask": torch.tensor(INSIDE)[None].float(),
+    "half precision": torch.tensor(INSIDE, dtype=torch.float16),
+    "colours of 0 and 1": np.repeat(INSIDE[..., None], 3, 2).astype(np.uint16),
+    "two greys": INSIDE * np.uint8(100) + np.uint8(100),
+    "a file of 0 and 1": filed(INSIDE.astype(np.uint8)),
+    "a file of 0 and 1 in 16 bit": filed(INSIDE.astype(np.uint16)),
+    "a file of 0 and 255 in 16 bit": filed(INSIDE.astype(np.uint16) * 255),
+    "a TIFF of floats": filed(INSIDE.astype(np.float32), "TIFF"),
+    "a TIFF of floats to 255": filed(INSIDE.astype(np.float32) * 255, "TIFF"),
+    "one bit": encoded(GREY.convert("1")),
+    "a fax's TIFF": encoded(GREY.convert("1"), "TIFF", compression="group4"),
+    "red paint on black": colored((255, 0, 0)),
+    "dark red, as Pascal VOC has it": colored((128, 0, 0)),
+    "blue paint on nothing": colored((0, 0, 90, 255), (0, 0, 0, 0), "RGBA"),
+    "a palette": colored((255, 255, 0)).quantize(2),
+    "a GIF with transparency": encoded(colored((255, 255, 255, 255), (0, 0, 0, 0), "RGBA"), "GIF"),
+    "soft edges": np.where(INSIDE, 0.9, 0.2) + np.linspace(0, 0.02, 5),
+    "an open file": encoded(GREY),
+    "CMYK": GREY.convert("RGB").convert("CMYK"),
+}
+
+
+@pytest.mark.parametrize("form", MASKS)
+def test_masks_as_people_make_them(form):
+    source = io.BytesIO(MASKS[form]) if form == "an open file" else MASKS[form]
+    assert np.array_equal(as_mask(source, GREY.size), INSIDE)
+
+
 masks = st.integers(1, 12).flatmap(
     lambda height: st.integers(1, 12).flatmap(
         lambda width: st.lists(
@@ -350,7 +504,7 @@ def test_a_mask_is_the_same_in_every_form(rows):
 
 def test_a_painted_mask_is_one_itself():
     painter = paint_mask(example_image("car"), example_mask("car"))
-    for form in (painter.mask, painter.data):
+    for form in (painter, painter.mask, painter.data):
         assert np.array_equal(load_mask(form), example_mask("car"))
 
 

@@ -4,7 +4,9 @@ import logging
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import diffusers
 import pytest
 import torch
 from diffusers import AutoPipelineForText2Image, ControlNetModel
@@ -311,3 +313,81 @@ def test_a_first_call_says_one_line_and_nothing_else():
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert ran.stdout == "the classroom model for img2img, float32 on cpu.\n"
     assert ran.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "told"),
+    [
+        (401, {}, "the hub answers 401 (Unauthorized); check the id, and if the model is private, log in with"),
+        (403, {}, "the hub answers 403 (Forbidden); accept the licence on the model's page, then log in with"),
+        (404, {}, "the hub answers 404 (Not Found); check the id, or use model='classroom'"),
+        (429, {"Retry-After": "7"}, "the hub answers 429 (Too Many Requests); wait 7 seconds and try again"),
+        (429, {}, "the hub answers 429 (Too Many Requests); it has had too many calls from here"),
+        (500, {}, "the hub answers 500 (Internal Server Error); it has a problem of its own: try again later"),
+        (503, {"Retry-After": "Thu, 26 Nov 2026 05:00:00 GMT"}, "the hub answers 503 (Service Unavailable); it has a"),
+        (418, {}, "the hub answers 418 (I'm a Teapot); check the id"),
+    ],
+)
+def test_what_the_hub_answers_is_told_with_what_to_do(monkeypatch, status, headers, told):
+    """Whichever of the client's errors carries the answer, and however deep below diffusers' own."""
+
+    class HubError(Exception):
+        response = SimpleNamespace(status_code=status, headers=headers)
+
+    def failing(*_, local_files_only=False, **__):
+        try:
+            raise HubError(f"{status} Client Error. (Request ID: Root=1)\n\nfor url: …")
+        except HubError:
+            raise OSError("Cannot load model: please check the stacktrace above") from None
+
+    monkeypatch.setattr(pipelines, "hub_answers", lambda: True)
+    monkeypatch.setattr(diffusers.AutoPipelineForImage2Image, "from_pretrained", failing)
+    with pytest.raises(OSError, match="could not be loaded") as caught:
+        load_pipeline("img2img", "course/any", device="cpu")
+    assert f"course/any could not be loaded (tried 'course/any'): {told}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 12\n"
+WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "told"),
+    [
+        (
+            WEIGHTS,
+            LFS,
+            f"{WEIGHTS} is damaged or cut off; download it again, or, if you cloned the model with git, run",
+        ),
+        (WEIGHTS, b"", f"{WEIGHTS} is damaged or cut off"),
+        (WEIGHTS, b"<!DOCTYPE html><html>", f"{WEIGHTS} is damaged or cut off"),
+        (WEIGHTS, "half", f"{WEIGHTS} is damaged or cut off"),
+        (WEIGHTS, None, "could not be loaded"),
+        ("text_encoder/model.safetensors", LFS, "text_encoder/model.safetensors is damaged or cut off"),
+        ("model_index.json", b"", "holds no diffusers model: its model_index.json is damaged"),
+        ("model_index.json", b"{}", "holds no diffusers model: its model_index.json is damaged"),
+        ("model_index.json", b"[1]", "holds no diffusers model: its model_index.json is damaged"),
+        ("model_index.json", LFS, "holds no diffusers model: its model_index.json is damaged"),
+        ("unet/config.json", b"", "could not be loaded"),
+        ("unet/config.json", None, "could not be loaded"),
+        ("unet/config.json", b'{"_class_name": "UNet2DConditionModel", "in_channels": 9}', "could not be loaded"),
+        ("scheduler/scheduler_config.json", b"not json", "could not be loaded"),
+        ("tokenizer", None, "is incomplete: it has no 'tokenizer'; download it again"),
+        ("vae", None, "is incomplete: it has no 'vae'; download it again"),
+    ],
+)
+def test_a_damaged_folder_is_one_sentence(sd_folders, tmp_path, name, data, told):
+    folder = tmp_path / "model"
+    shutil.copytree(sd_folders["base"], folder)
+    file = folder / name
+    if file.is_dir():
+        shutil.rmtree(file)
+    elif data is None:
+        file.rename(file.with_suffix(".bin"))
+    else:
+        file.write_bytes(file.read_bytes()[:-100] if data == "half" else data)
+    with pytest.raises((OSError, ValueError)) as caught:
+        load_pipeline("img2img", folder, device="cpu")
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -113,14 +113,73 @@ def test_grid_has_a_title_for_each_image():
         show_images([SQUARE, SQUARE], ["one"])
     with pytest.raises(ValueError, match="empty list; give it at least one image"):
         show_images([])
-    with pytest.raises(ValueError, match="at least 1 column"):
+    with pytest.raises(ValueError, match="columns must be a whole number from 1 to 20, not -1"):
         show_images([SQUARE], columns=-1)
+
+
+def test_titles_may_be_numbers_and_pictures_a_batch():
+    batch = np.zeros((2, 3, 16, 16), np.uint8)
+    for titles in ([0.3, 0.5], np.array([0.3, 0.5]), (t for t in ("0.3", "0.5"))):
+        assert [ax.get_title() for ax in show_images(batch, titles).axes] == ["0.3", "0.5"]
+    assert [ax.get_title() for ax in show_images(batch, None).axes] == ["", ""]
 
 
 @pytest.mark.parametrize("single", [SQUARE, np.asarray(SQUARE), np.asarray(SQUARE)[..., 0]])
 def test_a_single_image_is_shown_too(single):
     figure = show_images(single, "after")
     assert [ax.get_title() for ax in figure.axes] == ["after"]
+
+
+def write_font(path, family: str, letters: str) -> None:
+    """A font that draws each of ``letters`` as a square."""
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+
+    pen = TTGlyphPen(None)
+    for where in [(0, 0), (0, 700), (700, 700), (700, 0)]:
+        (pen.lineTo if where != (0, 0) else pen.moveTo)(where)
+    pen.closePath()
+    names = [".notdef", *(f"u{ord(letter):x}" for letter in letters)]
+    font = FontBuilder(1000, isTTF=True)
+    font.setupGlyphOrder(names)
+    font.setupCharacterMap(dict(zip(map(ord, letters), names[1:], strict=True)))
+    font.setupGlyf(dict.fromkeys(names, pen.glyph()))
+    font.setupHorizontalMetrics(dict.fromkeys(names, (800, 0)))
+    font.setupHorizontalHeader(ascent=800, descent=-200)
+    font.setupNameTable({"familyName": family, "styleName": "Regular"})
+    font.setupOS2()
+    font.setupPost()
+    font.save(path)
+
+
+@pytest.fixture
+def fonts_looked_for_anew():
+    yield plots._families_with.cache_clear()
+    plots._families_with.cache_clear()
+
+
+@pytest.mark.usefixtures("fonts_looked_for_anew")
+def test_letters_of_any_script_are_drawn_or_told(monkeypatch, tmp_path, recwarn):
+    """\ue001 and \ue002 stand for letters that no font has but one that the test makes."""
+    from matplotlib.font_manager import fontManager
+
+    titles = ["山 \ue001\ue002", "pizza 🍕", "tab\there", "costs $5 and $x_", "Größe"]
+    kept = [font for font in fontManager.ttflist if font.name.startswith(("DejaVu", "Last Resort"))]
+    monkeypatch.setattr(fontManager, "ttflist", kept)
+    figure = show_images([SQUARE] * 5, titles)
+    figure.canvas.draw()
+    assert [ax.get_title() for ax in figure.axes] == ["… ……", "pizza (slice of pizza)", "tab here", *titles[3:]]
+    assert "山" in figure.alt
+    assert "pizza 🍕" in figure.alt
+
+    plots._families_with.cache_clear()
+    write_font(tmp_path / "private.ttf", "Private letters", "\ue001\ue002")
+    fontManager.addfont(tmp_path / "private.ttf")
+    figure = show_images([SQUARE], ["山 \ue001\ue002"])
+    figure.canvas.draw()
+    assert figure.axes[0].get_title() == "… \ue001\ue002"
+    assert figure.axes[0].title.get_family()[-1] == "Private letters"
+    assert not [one for one in recwarn if "missing from" in str(one.message)]
 
 
 def test_preservation_draws_what_it_is_given():

@@ -121,7 +121,7 @@ def test_a_model_that_is_nowhere_is_one_sentence(hub, capsys, monkeypatch):
     told = capsys.readouterr().out
     for model_id in MODELS["sd15"].ids["img2img"]:
         assert model_id in told
-    assert "no route to host; check the internet connection." in told
+    assert "no route to host; check the internet connection and the id." in told
 
 
 def test_the_classroom_model_is_no_download(capsys):

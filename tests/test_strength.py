@@ -147,6 +147,19 @@ def test_facts_taught_in_lesson_3(tiny_pipe):
     assert plan("DDIMScheduler", 1.0, 50).signal_kept == pytest.approx(0.076, abs=1e-3)
 
 
+def test_a_plan_says_so_when_a_call_runs_though_no_step_was_asked_for(tiny_pipe):
+    """PNDM begins with an extra step, which it also takes at strength 0; lesson 2 tells it."""
+    plan = plan_steps(with_scheduler(tiny_pipe, "PNDMScheduler"), 0, 30)
+    assert (plan.steps_run, plan.unet_calls) == (0, 1)
+    assert str(plan).endswith("): 1 UNet call, though no step was asked for")
+    usual = plan_steps(tiny_pipe, 0.1, 30)
+    shown = "timesteps=(67, 34, 1), start_timestep=67, signal_kept="
+    assert str(usual).startswith(
+        f"StepPlan(strength=0.1, num_inference_steps=30, steps_skipped=27, steps_run=3, unet_calls=3, {shown}"
+    )
+    assert str(usual).endswith(")")
+
+
 def test_a_bare_scheduler_and_a_pipeline_agree_and_stay_as_they_were(tiny_pipe):
     tiny_pipe.scheduler.set_timesteps(7)
     before = tiny_pipe.scheduler.timesteps.tolist()
@@ -188,6 +201,7 @@ def test_numpy_numbers_and_a_scheduler_that_was_on_a_gpu(tiny_pipe):
             return self
 
     plan = plan_steps(tiny_pipe, np.float32(0.5), np.int64(30))
+    assert plan == plan_steps(tiny_pipe, torch.tensor(0.5), np.array(30))
     scheduler = copy.deepcopy(tiny_pipe.scheduler)
     scheduler.alphas_cumprod = OnGpu(scheduler.alphas_cumprod)
     assert plan_steps(scheduler, 0.5, 30) == plan
@@ -202,6 +216,8 @@ def test_numpy_numbers_and_a_scheduler_that_was_on_a_gpu(tiny_pipe):
         (float("nan"), 30, "from 0 to 1"),
         (0.5, 0, "at least 1"),
         (0.5, 2.5, "whole number"),
+        (True, 30, "from 0 to 1"),
+        (0.5, True, "whole number"),
     ],
 )
 def test_wrong_values_get_one_sentence(tiny_pipe, strength, steps, told):

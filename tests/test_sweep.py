@@ -127,7 +127,10 @@ def test_the_pipeline_is_left_as_it_was(pipe, image):
         (lambda p, i: strength_sweep(p, "a lake", i, []), "no strengths; give it a list"),
         (lambda p, i: strength_sweep(p, "a lake", i, [0.5, 0.01]), "leaves 0 steps to run"),
         (lambda p, i: strength_sweep(p, "a lake", i, [1.5]), "strength must be a number from 0 to 1"),
-        (lambda p, i: strength_sweep(p, "a lake", i, [0.5], max_batch=0), "max_batch is 0"),
+        (
+            lambda p, i: strength_sweep(p, "a lake", i, [0.5], max_batch=0),
+            "max_batch must be a whole number of at least 1, not 0",
+        ),
         (lambda p, i: strength_sweep(p.unet, "a lake", i, [0.5]), "needs a StableDiffusionImg2ImgPipeline, not UNet"),
         (lambda p, i: strength_sweep(p, ["a lake", "a car"], i, [0.5]), "A prompt must be a text"),
         (lambda p, i: edit_grid(p, i, []), "edit_grid got an empty list"),

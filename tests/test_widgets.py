@@ -50,7 +50,7 @@ def test_a_picture_slider_holds_every_picture_and_shows_one(image):
         picture_slider([image, image], ["one"])
     with pytest.raises(ValueError, match="at least one image"):
         picture_slider([], [])
-    with pytest.raises(ValueError, match="selected must be from 0 to 1"):
+    with pytest.raises(ValueError, match="selected must be a whole number from 0 to 1"):
         picture_slider([image, image], ["a", "b"], selected=2)
 
 
@@ -85,7 +85,7 @@ def test_a_photo_is_sent_no_larger_than_a_screen_shows_it():
         ({"seed": 2**53}, "seed must be a whole number from 0 to 9007199254740991"),
         ({"seed": -1}, "seed must be a whole number"),
         ({"seed": 1.5}, "seed must be a whole number"),
-        ({"guidance_scale": -1}, "guidance_scale must be a number of at least 0"),
+        ({"guidance_scale": -1}, "guidance_scale must be a number from 0 to 100"),
         ({"guidance_scale": float("nan")}, "guidance_scale must be a number"),
         ({"strength": 1.5}, "strength must be a number from 0 to 1"),
         ({"num_inference_steps": 0}, "num_inference_steps must be a whole number"),
