@@ -101,6 +101,13 @@ def test_lesson_follows_the_template(path):
 
 
 @each_notebook
+def test_parts_called_by_hand_are_fed_where_they_compute(path):
+    """With model offload ``pipe.device`` is the CPU, where the parts wait, and `vae.encode` computes on the GPU."""
+    for cell in code_cells(path):
+        assert not re.search(r"(to\(|device=)\w+\.device\b", cell.source), cell.source
+
+
+@each_notebook
 def test_first_cell_installs_on_colab_only(path):
     repository = address.current()
     first = code_cells(path)[0]
