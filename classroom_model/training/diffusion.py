@@ -166,6 +166,12 @@ def encode(vae: AutoencoderKL, images: np.ndarray, scale: bool = True) -> torch.
     return torch.cat(parts)
 
 
+def stored_latents(vae: AutoencoderKL, number: int, shard: np.ndarray) -> torch.Tensor:
+    """Latents of the pictures in ``shard``, which is number ``number``, on the VAE's device; encoded once, kept on disk."""
+    path = BUILD / f"latents-{number:03d}.npy"
+    return torch.from_numpy(kept(path, len(shard), lambda: encode(vae, shard).cpu().numpy())).to(vae.device)
+
+
 class EncodedSet:
     """The pictures painted so far as latents, their captions as tokens, on a device; see TrainingSet."""
 
@@ -191,9 +197,7 @@ class EncodedSet:
         latents, tokens = [self.latents], [self._tokens]
         for number in range(self._shards, len(self.painted.shards)):
             shard = self.painted.shards[number]
-            path = BUILD / f"latents-{number:03d}.npy"
-            stored = kept(path, len(shard), lambda pictures=shard: encode(self._vae, pictures).cpu().numpy())
-            latents.append(torch.from_numpy(stored).to(self._vae.device))
+            latents.append(stored_latents(self._vae, number, shard))
             texts = self.painted.captions[number * len(shard) : (number + 1) * len(shard)]
             ids = tokenize(self._tokenizer, list(chain(*texts))).to(self._vae.device, torch.int16)
             tokens.append(ids.unflatten(0, (-1, CAPTIONS)))

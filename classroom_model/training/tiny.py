@@ -13,8 +13,8 @@ from PIL import Image
 from torch import nn
 
 from .base import PICTURES, load_part
-from .data import TrainingSet, held_out_pictures, kept
-from .diffusion import encode
+from .data import TrainingSet, held_out_pictures
+from .diffusion import encode, stored_latents
 from .loop import BUILD, EVERY, WEIGHTS, Length, forget_this_computer, pick_device, train
 from .vae import EDGES, HELD_OUT, colour_loss, edge_loss, to_images, to_tensor
 
@@ -59,13 +59,7 @@ def train_tiny(until: Length, batch: int, lr: float, device_name: str, every: in
     vae = AutoencoderKL.from_pretrained(WEIGHTS / "vae", torch_dtype=torch.float32)
     vae.requires_grad_(False).to(device, memory_format=torch.channels_last).eval()
     shards = TrainingSet(BUILD, PICTURES).shards
-    stored = [
-        kept(
-            BUILD / f"latents-{number:03d}.npy", len(shard), lambda pictures=shard: encode(vae, pictures).cpu().numpy()
-        )
-        for number, shard in enumerate(shards)
-    ]
-    latents = torch.from_numpy(np.concatenate(stored)).to(device)
+    latents = torch.cat([stored_latents(vae, number, shard) for number, shard in enumerate(shards)])
     painted = torch.from_numpy(np.concatenate(shards)).to(device)  # 1.8 GB
     others = held_out_pictures(BUILD)[1][:HELD_OUT]
     others_latents = encode(vae, others).float()
