@@ -30,8 +30,8 @@ from img2img_helpers import (
     strength_explorer,
     strength_sweep,
 )
-from img2img_helpers.memory import GIB
-from img2img_helpers.models import CLASSROOM_FOLDER
+from img2img_helpers.common.devices import GIB
+from img2img_helpers.lessons.models import CLASSROOM_FOLDER
 
 PROMPT = "watercolor painting with soft edges"
 STRENGTHS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]

@@ -89,7 +89,7 @@ def api_reference() -> str:
     for module, title in GROUPS.items():
         parts.append(f"## {title}\n\n```{{eval-rst}}")
         for name in sorted(name for name, home in homes.items() if home == module):
-            value = getattr(importlib.import_module(f"img2img_helpers.{module}"), name)
+            value = getattr(importlib.import_module(f"img2img_helpers.lessons.{module}"), name)
             if not callable(value):
                 assert name == "MODELS", name
                 parts.append(

@@ -49,7 +49,7 @@ __all__ = sorted(_HOME)
 def __getattr__(name: str):
     if name not in _HOME:
         raise AttributeError(f"module 'img2img_helpers' has no attribute {name!r}; it has {', '.join(__all__)}")
-    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    value = getattr(import_module(f".lessons.{_HOME[name]}", __name__), name)
     globals()[name] = value
     return value
 

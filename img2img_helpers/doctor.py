@@ -20,9 +20,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .images import example_image, prepare_image
-from .models import MODELS
-from .pipelines import hub_answers, load_pipeline, pick_device
+from .common.devices import pick_device
+from .common.hub import hub_answers
+from .lessons.images import example_image, prepare_image
+from .lessons.models import MODELS
+from .lessons.pipelines import load_pipeline
 from .prefetch import free_for_models
 
 LEAST_MEMORY, LEAST_DISK = 2.0, 0.2  # GB free: torch and one edit of the classroom model; notebooks and their pictures

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from .images import example_image, example_names, load_image, prepare_image
-from .pipelines import load_pipeline
-from .recipes import EditPass, Recipe, make_folder, provenance
-from .sweep import Edit, run_edits
+from .lessons.images import example_image, example_names, load_image, prepare_image
+from .lessons.pipelines import load_pipeline
+from .lessons.recipes import EditPass, Recipe, make_folder, provenance
+from .lessons.sweep import Edit, run_edits
 
 if TYPE_CHECKING:
     from accelerate import PartialState
@@ -120,7 +120,7 @@ def processes() -> PartialState:
 
 
 def _overview(folder: Path, edits: Sequence[EditPass]) -> None:
-    from .plots import show_images
+    from .lessons.plots import show_images
 
     pictures = [load_image(place(folder, number)) for number in range(min(len(edits), MOST_SHOWN))]
     titles = [

@@ -17,8 +17,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .models import MODELS, TASKS
-from .pipelines import told_by_hub
+from .common.hub import told_by_hub
+from .lessons.models import MODELS, TASKS
 
 SPARE = 2 * 10**9  # bytes that should stay free on the disk
 

@@ -83,7 +83,8 @@ def pretended_gpu(monkeypatch):
     import torch
     from diffusers import DiffusionPipeline
 
-    from img2img_helpers import pipelines
+    from img2img_helpers.common import devices
+    from img2img_helpers.lessons import pipelines
 
     gpu = PretendedGPU()
 
@@ -96,7 +97,7 @@ def pretended_gpu(monkeypatch):
 
     monkeypatch.setattr(pipelines, "pick_device", lambda device: ("cuda", "an NVIDIA GPU was found"))
     monkeypatch.setattr(pipelines, "_pick_dtype", lambda *_: torch.float32)
-    monkeypatch.setattr(pipelines, "free_memory", lambda device: gpu.free)
+    monkeypatch.setattr(devices, "free_memory", lambda device: gpu.free)
     monkeypatch.setattr(DiffusionPipeline, "to", to)
     monkeypatch.setattr(DiffusionPipeline, "enable_model_cpu_offload", offload)
     return gpu

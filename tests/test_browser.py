@@ -181,8 +181,8 @@ def test_a_mask_painted_in_lesson_7_reaches_python(lab, browser):
 
 def test_a_mask_may_be_painted_by_touch(browser, tmp_path):
     """The brush follows pointers, whatever they are: the code of the widget on a page with a stand-in for its model."""
-    script = (ROOT / "img2img_helpers" / "frontend" / "paint_mask.js").read_text("utf-8")
-    style = (ROOT / "img2img_helpers" / "frontend" / "paint_mask.css").read_text("utf-8")
+    script = (ROOT / "img2img_helpers" / "lessons" / "frontend" / "paint_mask.js").read_text("utf-8")
+    style = (ROOT / "img2img_helpers" / "lessons" / "frontend" / "paint_mask.css").read_text("utf-8")
     png = tmp_path / "car.png"
     example_image("car").save(png)
     values = "{image: 'car.png', size: [512, 512], width: 384, brush: 51, data: ''}"

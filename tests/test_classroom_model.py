@@ -30,7 +30,7 @@ from classroom_model.training import data, diffusion, loop, text, vae
 from classroom_model.world import painter, scenes, styles
 from classroom_model.world.captions import caption, edit_caption, instruction
 from img2img_helpers import example_image, example_mask, example_names
-from img2img_helpers.models import CLASSROOM_FOLDER
+from img2img_helpers.lessons.models import CLASSROOM_FOLDER
 
 VAE_REACHED, VAE_PENCIL_REACHED = 29.0, 23.8  # dB, by the second's so far; it is to reach 30 and 26
 SD15_BETAS = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps, features
 
-from img2img_helpers import example_image, example_mask, example_names, images, load_image, paint_mask, prepare_image
-from img2img_helpers.images import load_mask
-from img2img_helpers.measure import as_mask
+from img2img_helpers import example_image, example_mask, example_names, load_image, paint_mask, prepare_image
+from img2img_helpers.lessons import images
+from img2img_helpers.lessons.images import load_mask
+from img2img_helpers.lessons.measure import as_mask
 from tests.fuzz import outcome
 
 

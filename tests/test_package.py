@@ -53,35 +53,35 @@ def test_unknown_name_lists_the_known():
 
 
 def test_nothing_imports_upwards():
-    """Data flows one way, as the design says; lazy imports inside functions count too."""
+    """Commands stand on what lessons import, both on what is common; lazy imports inside functions count too."""
     order = [
-        "__init__",
-        "answers",
-        "settings",
-        "models",
-        "vocabulary",
-        "memory",
-        "pipelines",
-        "prefetch",
-        "images",
-        "tiles",
-        "measure",
-        "strength",
-        "sweep",
-        "recipes",
-        "plots",
-        "grid",
-        "widgets",
-        "exercises",
-        "doctor",
+        *(f"common.{name}" for name in ("answers", "settings", "devices", "hub")),
+        *(
+            f"lessons.{name}"
+            for name in ("models", "vocabulary", "pipelines", "images", "tiles", "measure", "strength")
+        ),
+        *(f"lessons.{name}" for name in ("sweep", "recipes", "plots", "widgets", "exercises")),
+        *("prefetch", "grid", "doctor"),
     ]
-    for path in (ROOT / "img2img_helpers").glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
-                assert order.index(node.module) < order.index(path.stem), f"{path.name} imports {node.module}"
+    package = ROOT / "img2img_helpers"
+    found = {".".join(path.relative_to(package).with_suffix("").parts): path for path in package.rglob("*.py")}
+    modules = {name: path for name, path in found.items() if not name.endswith("__init__")}
+    assert sorted(modules) == sorted(order)
+    for name, path in modules.items():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                room = name.split(".")[: -node.level]
+                imported = ".".join([*room, node.module])
+                assert order.index(imported) < order.index(name), f"{path.name} imports {imported}"
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
                 assert not any(name.startswith("classroom_model") for name in names), path.name
+
+
+def test_public_names_live_in_the_room_of_the_lessons():
+    assert {path.stem for path in (ROOT / "img2img_helpers" / "lessons").glob("*.py")} - {"__init__"} == set(
+        img2img_helpers._HOME.values()
+    )
 
 
 def test_the_rooms_of_the_classroom_model_import_one_way():
@@ -196,7 +196,7 @@ def test_the_glossary_names_things_that_exist_in_order():
 def test_nothing_runs_what_came_from_elsewhere():
     """Weights are safetensors, recipes are data; a model's own code is never run, and nothing listens."""
     bad = re.compile(r"\bpickle\b|torch\.load\(|trust_remote_code|(?<![.\w])(eval|exec)\(|0\.0\.0\.0|allow_pickle=True")
-    for path in (*(ROOT / "img2img_helpers").glob("*.py"), *(ROOT / "notebooks" / "source").glob("*.md")):
+    for path in (*(ROOT / "img2img_helpers").rglob("*.py"), *(ROOT / "notebooks" / "source").glob("*.md")):
         assert not bad.search(path.read_text("utf-8")), path.name
     for path in (ROOT / "classroom_model").rglob("*.py"):
         for line in path.read_text("utf-8").splitlines():

@@ -4,6 +4,7 @@ import logging
 import shutil
 import subprocess
 import sys
+import urllib.request
 from types import SimpleNamespace
 
 import diffusers
@@ -13,7 +14,9 @@ from diffusers import AutoPipelineForText2Image, ControlNetModel
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from img2img_helpers import MODELS, describe_models, load_pipeline, models, pipelines, strength_sweep
+from img2img_helpers import MODELS, describe_models, load_pipeline, strength_sweep
+from img2img_helpers.common import hub
+from img2img_helpers.lessons import models
 from tests import tiny_models
 
 PICTURE, SIDE = "a picture", "its side"  # what `run` fills in
@@ -205,7 +208,7 @@ def test_when_no_mirror_answers_the_message_says_what_to_do(monkeypatch):
 def test_offline_is_found_out_at_once(monkeypatch):
     """The hub's client alone would try for two minutes: it only looks at the disk, and we ask the hub once a model."""
     patience, only_here = [], []
-    ask, load = pipelines.urllib.request.urlopen, ControlNetModel.from_pretrained
+    ask, load = urllib.request.urlopen, ControlNetModel.from_pretrained
 
     def urlopen(address, timeout):
         patience.append(timeout)
@@ -215,7 +218,7 @@ def test_offline_is_found_out_at_once(monkeypatch):
         only_here.append(options.get("local_files_only"))
         return load(model_id, **options)
 
-    monkeypatch.setattr(pipelines.urllib.request, "urlopen", urlopen)
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
     monkeypatch.setattr(ControlNetModel, "from_pretrained", from_pretrained)
     with pytest.raises(OSError, match="internet connection") as caught:
         load_pipeline("controlnet", "sd15")
@@ -233,7 +236,7 @@ def test_a_download_that_breaks_off_is_one_sentence_too(monkeypatch, capsys):
     def from_pretrained(model_id, **options):
         raise OSError("not here") if options.get("local_files_only") else TransportError("connection lost\nat byte 7")
 
-    monkeypatch.setattr(pipelines, "hub_answers", lambda: True)
+    monkeypatch.setattr(hub, "hub_answers", lambda: True)
     monkeypatch.setattr("diffusers.AutoPipelineForImage2Image.from_pretrained", from_pretrained)
     with pytest.raises(OSError, match=r"TransportError: connection lost; check the internet connection") as caught:
         load_pipeline("img2img", "sd15")
@@ -340,7 +343,7 @@ def test_what_the_hub_answers_is_told_with_what_to_do(monkeypatch, status, heade
         except HubError:
             raise OSError("Cannot load model: please check the stacktrace above") from None
 
-    monkeypatch.setattr(pipelines, "hub_answers", lambda: True)
+    monkeypatch.setattr(hub, "hub_answers", lambda: True)
     monkeypatch.setattr(diffusers.AutoPipelineForImage2Image, "from_pretrained", failing)
     with pytest.raises(OSError, match="could not be loaded") as caught:
         load_pipeline("img2img", "course/any", device="cpu")

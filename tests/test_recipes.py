@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from img2img_helpers import EditPass, Recipe, example_image, plan_steps, recipes
+from img2img_helpers import EditPass, Recipe, example_image, plan_steps
+from img2img_helpers.lessons import recipes
 from tests.fuzz import outcome
 
 THREE = (

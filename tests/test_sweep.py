@@ -6,7 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from img2img_helpers import edit_grid, strength_sweep, sweep
+from img2img_helpers import edit_grid, strength_sweep
+from img2img_helpers.lessons import sweep
 
 STRENGTHS = [0.3, 1.0, 0.55, 0.55, 0.1]
 SCHEDULERS = [

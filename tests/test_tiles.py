@@ -8,7 +8,8 @@ import torch
 from diffusers import StableDiffusionUpscalePipeline
 from PIL import Image
 
-from img2img_helpers import tiles, upscale_tiles
+from img2img_helpers import upscale_tiles
+from img2img_helpers.lessons import tiles
 
 
 @pytest.fixture(scope="module")

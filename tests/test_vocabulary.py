@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from img2img_helpers import known_words, load_pipeline, vocabulary
+from img2img_helpers import known_words, load_pipeline
+from img2img_helpers.lessons import vocabulary
 
 UNKNOWN = "a giraffe, a giraffe in waterclor"
 

@@ -14,8 +14,8 @@ from img2img_helpers import (
     paint_mask,
     picture_slider,
     strength_explorer,
-    widgets,
 )
+from img2img_helpers.lessons import widgets
 
 
 @pytest.fixture

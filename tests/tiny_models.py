@@ -16,7 +16,7 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from img2img_helpers.models import CLASSROOM_FOLDER, MODELS, TASKS, ModelCard
+from img2img_helpers.lessons.models import CLASSROOM_FOLDER, MODELS, TASKS, ModelCard
 
 WIDTH = 8
 

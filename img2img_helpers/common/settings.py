@@ -75,3 +75,8 @@ def short(value) -> str:
     """``value`` as it would be typed, cut where a sentence would get too long, on one line."""
     shown = " ".join(repr(value).split())
     return shown if len(shown) <= 60 else shown[:57] + "…"
+
+
+def quoted(names: Iterable) -> str:
+    """``names`` in quotes, for a sentence that says which there are."""
+    return ", ".join(repr(str(name)) for name in names)

@@ -18,9 +18,9 @@ from matplotlib.font_manager import FontProperties, findfont, fontManager, get_f
 from matplotlib.text import Text
 from PIL import Image
 
+from ..common.settings import checked, listed, number, short
+from ..common.settings import text as as_text
 from .images import load_for, load_image
-from .settings import checked, listed, number, short
-from .settings import text as as_text
 from .strength import NothingRunsError, plan_steps
 
 if TYPE_CHECKING:

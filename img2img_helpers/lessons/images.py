@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms
 
-from .answers import refusal
-from .settings import listed, number, short
+from ..common.answers import refusal
+from ..common.settings import listed, number, short
 
-EXAMPLES = Path(__file__).parent / "examples"
+EXAMPLES = Path(__file__).parent.parent / "examples"
 FITS = ("pad", "crop", "stretch")
 BYTES_A_PIXEL = 12  # that reading a picture takes at most: as stored, with transparency, and as RGB
 MAX_DOWNLOAD = 64 * 2**20  # bytes

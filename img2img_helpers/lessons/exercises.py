@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..common.settings import listed, number, short
 from .images import load_image
 from .measure import as_mask, color_distance, structure_similarity
-from .settings import listed, number, short
 
 # What check_edit can measure: how it is called, and what raises and lowers the number.
 _MEASURES = {

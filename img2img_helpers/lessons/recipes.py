@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, PngImagePlugin
 
+from ..common.settings import RULES, checked
+from ..common.settings import path as as_path
+from ..common.settings import short as _short
 from .images import load_for, load_image
-from .settings import RULES, checked
-from .settings import path as as_path
-from .settings import short as _short
 from .strength import plan_steps
 from .sweep import decode
 

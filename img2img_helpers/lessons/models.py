@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..common.settings import quoted
+
 TASKS = ("img2img", "text2img", "inpaint", "upscale", "controlnet")
-CLASSROOM_FOLDER = Path(__file__).parent / "classroom"
+CLASSROOM_FOLDER = Path(__file__).parent.parent / "classroom"
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,65 @@ MODELS: dict[str, ModelCard] = {
         checked="2026-11",
     ),
 }
+
+
+def card_for(model: str) -> ModelCard:
+    """The card of a name in :data:`MODELS`, or one made up for a hub id or a folder.
+
+    Raises:
+        ValueError: if it is none of these, or the folder holds no whole diffusers model; says what works.
+    """
+    if model in MODELS:
+        return MODELS[model]
+    if model.startswith("~"):
+        model = os.path.expanduser(model)
+    folder = Path(model)
+    if folder.suffix.lower() in (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx"):
+        raise ValueError(
+            f"{model!r} is a single file, and load_pipeline takes a folder in diffusers' format; make one with "
+            f"diffusers.StableDiffusionPipeline.from_single_file(…).save_pretrained('my-model')."
+        )
+    is_folder = bool(model) and folder.is_dir()
+    if not is_folder and (model.count("/") != 1 or model.startswith((".", "/", "~")) or model.endswith("/")):
+        raise ValueError(
+            f"There is no model {model!r}; choose {quoted(MODELS)}, a hub id such as "
+            f"'{MODELS['sd15'].ids['img2img'][0]}', or a folder that exists."
+        )
+    own_control, sd15 = folder / "controlnet", MODELS["sd15"]
+    return ModelCard(
+        name=model,
+        title=model,
+        ids=dict.fromkeys(_tasks_of(folder) if is_folder else TASKS, (model,)),
+        controlnet_ids=(str(own_control),) if own_control.is_dir() else sd15.controlnet_ids,
+        licence="see the model's page",
+        download_gb=0.0,
+        memory_gb=sd15.memory_gb,
+        native_size=sd15.native_size,
+        num_inference_steps=sd15.num_inference_steps,
+        guidance_scale=sd15.guidance_scale,
+        checked="never",
+    )
+
+
+def _tasks_of(folder: Path) -> list[str]:
+    """What the SD-format model in ``folder`` can do, by the parts that its index names."""
+    index = folder / "model_index.json"
+    if not index.is_file():
+        raise ValueError(f"The folder '{folder}' holds no diffusers model: it has no model_index.json.")
+    if (folder / "unet_upscale").is_dir():
+        return list(TASKS)
+    try:
+        parts = json.loads(index.read_text("utf-8"))
+        needed = [name for name, home in parts.items() if isinstance(home, list) and home[0]]
+    except (ValueError, AttributeError):
+        needed = parts = None
+    if not needed or "_class_name" not in parts:
+        raise ValueError(
+            f"The folder '{folder}' holds no diffusers model: its model_index.json is damaged; download it again."
+        )
+    if missing := [name for name in needed if not (folder / name).is_dir()]:
+        raise ValueError(f"The folder '{folder}' is incomplete: it has no {quoted(missing)}; download it again.")
+    return [task for task in TASKS if task != "upscale" or "low_res_scheduler" in parts]
 
 
 def describe_models() -> str:

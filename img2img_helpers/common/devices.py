@@ -1,4 +1,4 @@
-"""How much memory is free, and one sentence for when it is not enough."""
+"""Which device there is, how much memory it has free, and one sentence for when that is not enough."""
 
 from __future__ import annotations
 
@@ -6,11 +6,30 @@ import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from .settings import quoted
+
 if TYPE_CHECKING:
     import torch
     from diffusers import DiffusionPipeline
 
 GIB = 2**30
+
+
+def pick_device(device: str = "auto") -> tuple[str, str]:
+    """Resolve ``auto`` to the best device here; returns it and, for ``auto``, the reason."""
+    import torch
+
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        best = next(name for name, found in there.items() if found)
+        return best, {"cuda": "an NVIDIA GPU", "mps": "an Apple GPU", "cpu": "no GPU"}[best] + " was found"
+    device = str(device)
+    kind, _, index = device.partition(":")
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if not there.get(kind, False) or (index and not (index.isdecimal() and int(index) < count)):
+        here = quoted(name for name, found in there.items() if found)
+        raise ValueError(f"This computer has no device {device!r}; it has {here}.")
+    return ("cpu" if kind == "cpu" else device), ""  # torch also says cpu:0
 
 
 def free_memory(device: str | torch.device) -> int:
@@ -23,6 +42,32 @@ def free_memory(device: str | torch.device) -> int:
     import psutil
 
     return psutil.virtual_memory().available
+
+
+def place(pipe: DiffusionPipeline, device: str, needed: float) -> str:
+    """Move ``pipe`` to the device; where a GPU has no room for it and for the ``needed`` bytes, let its parts take turns.
+
+    Returns:
+        What to tell of that, or nothing.
+    """
+    import torch
+
+    on_gpu = device.startswith("cuda")
+    if not on_gpu or free_memory(device) >= needed:
+        try:
+            pipe.to(device)
+            return ""
+        except RuntimeError as error:
+            if not on_gpu or not is_out_of_memory(error):
+                raise
+    torch.cuda.empty_cache()
+    pipe.enable_model_cpu_offload(device=device)
+    pipe.vae.enable_slicing()
+    pipe.vae.enable_tiling()
+    return (
+        f" It needs {needed / GIB:.1f} GiB, and the GPU has less free beside what is loaded: its parts take turns "
+        f"there, which is slower; delete pipelines that you no longer need, or restart other notebooks' kernels."
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

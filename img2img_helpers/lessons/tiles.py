@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from ..common.settings import RULES, checked, number
 from .images import load_image
-from .settings import RULES, checked, number
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionUpscalePipeline

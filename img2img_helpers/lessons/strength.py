@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .settings import checked
+from ..common.settings import checked
 
 if TYPE_CHECKING:
     import torch

@@ -23,10 +23,10 @@ import traitlets
 from IPython.display import HTML
 from PIL import Image
 
+from ..common.devices import is_out_of_memory, out_of_memory_advice
+from ..common.settings import checked, listed, number, text
 from .images import load_for, load_image, load_mask
 from .measure import structure_similarity
-from .memory import is_out_of_memory, out_of_memory_advice
-from .settings import checked, listed, number, text
 from .strength import NothingRunsError, plan_steps
 
 if TYPE_CHECKING:

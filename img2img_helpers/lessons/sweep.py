@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from ..common.devices import free_memory, is_out_of_memory, out_of_memory_told
+from ..common.settings import checked, listed, number
 from .images import load_for
-from .memory import free_memory, is_out_of_memory, out_of_memory_told
-from .settings import checked, listed, number
 from .strength import plan_steps
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What lessons import, through :mod:`img2img_helpers`: every module with a public name."""

@@ -1,0 +1,196 @@
+"""Load a ready diffusers pipeline for a task, wherever the notebook runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..common.devices import GIB, is_out_of_memory, pick_device, place
+from ..common.hub import damaged_file, from_pretrained, quiet, told_by_hub
+from ..common.settings import quoted
+from .models import MODELS, TASKS, ModelCard, card_for
+from .vocabulary import warn_about_unknown_words
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import DiffusionPipeline
+
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+def load_pipeline(
+    task: str = "img2img", model: str = "auto", *, device: str = "auto", dtype: str | torch.dtype = "auto"
+) -> DiffusionPipeline:
+    """Load a plain diffusers pipeline and say in one line what was chosen and why.
+
+    Every call loads anew. For another task with the same weights, diffusers' own
+    ``AutoPipelineForText2Image.from_pipe(pipe)`` takes no more memory: the two share all parts.
+
+    On a GPU with too little memory the parts wait in main memory and take turns (diffusers' model CPU offload), which
+    the line says; a part that you then call by hand wants its inputs on ``pipe._execution_device``.
+
+    The classroom model's pipeline warns, once for each, of words in a prompt that it has never seen.
+
+    Args:
+        task: ``img2img``, ``text2img``, ``inpaint``, ``upscale`` or ``controlnet``.
+        model: a name in :data:`MODELS`, a hub id, the path of an SD-format folder, or ``auto``:
+            Stable Diffusion 1.5 on a GPU, the classroom model without one or when the hub cannot
+            be reached. The environment variable ``IMG2IMG_MODEL`` replaces ``auto``.
+        device: ``cuda``, ``mps``, ``cpu`` or ``auto``, the first of these that is there. The
+            environment variable ``IMG2IMG_DEVICE`` replaces ``auto``.
+        dtype: ``float32``, ``float16``, ``bfloat16``, a ``torch.dtype``, or ``auto``: float32 on a
+            CPU and for the classroom model; else on CUDA bfloat16 where the GPU has it, or float16;
+            on MPS float16.
+
+    Returns:
+        A pipeline of diffusers' own class, in evaluation mode, on the device.
+
+    Raises:
+        ValueError: for a task, model, device or dtype that is not known; names those that are.
+        OSError: when none of a hub model's ids could be loaded; says what to do.
+
+    Example:
+        >>> pipe = load_pipeline("img2img", "classroom", device="cpu")
+        the classroom model for img2img, float32 on cpu.
+        >>> edit = pipe("a lake at night", image=example_image("landscape").resize((128, 128)), strength=0.6).images[0]
+    """
+    if task not in TASKS:
+        raise ValueError(f"There is no task {task!r}; choose one of {quoted(TASKS)}.")
+    model = os.environ.get("IMG2IMG_MODEL") or "auto" if model == "auto" else str(model)
+    model = model.removeprefix("https://huggingface.co/")  # as copied from a browser
+    device, why = pick_device(os.environ.get("IMG2IMG_DEVICE") or "auto" if device == "auto" else device)
+    automatic = model == "auto"
+    if automatic:
+        model = "classroom" if device == "cpu" else "sd15"
+    card = card_for(model)
+    if task not in card.ids:
+        others = [name for name, other in MODELS.items() if task in other.ids]
+        raise ValueError(
+            f"The model {card.name!r} cannot do {task!r}, only {quoted(card.ids)}; "
+            f"for {task!r} use model={' or '.join(map(repr, others))}."
+        )
+    try:
+        pipe, note = _load_onto(device, card, task, _pick_dtype(dtype, device, card))
+    except OSError as error:
+        if not automatic:
+            raise
+        print(f"{error} Using the classroom model instead.")
+        card, why = MODELS["classroom"], "it needs no download"
+        pipe, note = _load_onto(device, card, task, _pick_dtype(dtype, device, card))
+    if device == "cpu":
+        _use_channels_last(pipe)
+    if card.name == "classroom":
+        warn_about_unknown_words(pipe)
+    loaded = str(pipe.dtype).removeprefix("torch.")
+    print(f"{card.title} for {task}, {loaded} on {device}" + (f" ({why})." if why else ".") + note)
+    return pipe
+
+
+def _pick_dtype(dtype: str | torch.dtype, device: str, card: ModelCard) -> torch.dtype:
+    import torch
+
+    name = str(dtype).removeprefix("torch.")
+    if name in DTYPES:
+        return getattr(torch, name)
+    if dtype != "auto":
+        raise ValueError(f"There is no dtype {dtype!r}; choose 'auto', {quoted(DTYPES)}.")
+    if device == "cpu" or card.name == "classroom":  # the classroom model is small: nothing to save
+        return torch.float32
+    if device.startswith("cuda"):
+        # emulated bfloat16, which `is_bf16_supported` also reports, is slow: ask for Ampere or newer
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+    return torch.float16
+
+
+def _load_onto(device: str, card: ModelCard, task: str, dtype: torch.dtype) -> tuple[DiffusionPipeline, str]:
+    """The pipeline on its device, and what to tell of that beyond the ordinary."""
+    pipe = _load_first(card, task, dtype)
+    weights = sum(p.nbytes for p in _parameters(pipe))
+    return pipe, place(pipe, device, max(card.memory_gb * GIB, 1.25 * weights))
+
+
+def _parameters(pipe: DiffusionPipeline) -> list[torch.nn.Parameter]:
+    return [p for part in pipe.components.values() if hasattr(part, "parameters") for p in part.parameters()]
+
+
+def _load_first(card: ModelCard, task: str, dtype: torch.dtype) -> DiffusionPipeline:
+    """Load the first of the card's ids that can be had."""
+    import diffusers
+
+    with quiet() as missing:  # before the classes are named: that imports transformers, which misses torchvision aloud
+        cls = {
+            "img2img": diffusers.AutoPipelineForImage2Image,
+            "text2img": diffusers.AutoPipelineForText2Image,
+            "inpaint": diffusers.AutoPipelineForInpainting,
+            "upscale": diffusers.StableDiffusionUpscalePipeline,
+            "controlnet": diffusers.AutoPipelineForImage2Image,
+        }[task]
+        try:
+            parts = _task_parts(card, task, dtype)
+        except OSError as error:  # the folder is incomplete
+            raise _not_loaded(card, card.ids[task], error) from error
+        if task == "controlnet":
+            parts["controlnet"] = _first_of(card, diffusers.ControlNetModel, card.controlnet_ids, torch_dtype=dtype)
+        pipe = _first_of(card, cls, card.ids[task], torch_dtype=dtype, **parts)
+    if missing:
+        named = {one for note in missing for one in re.findall(r"[A-Z]\w+(?= LOAD REPORT| were not)", note)}
+        told = (
+            f"Some weights of {card.title} ({', '.join(sorted(named))}) are not in its files, so that its pictures would "
+            f"be wrong; it is incomplete, or made for other versions of diffusers and transformers."
+        )
+        if any(p.is_meta for p in _parameters(pipe)):
+            raise OSError(told)
+        warnings.warn(told, stacklevel=4)  # drawn at random
+    return pipe
+
+
+def _task_parts(card: ModelCard, task: str, dtype: torch.dtype) -> dict:
+    """Weights that a folder keeps for one task beside those that all its tasks share, as the classroom model's does."""
+    from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+
+    folder, options = Path(card.ids[task][0]), {"torch_dtype": dtype, "use_safetensors": True}
+    parts = {}
+    if (folder / f"unet_{task}").is_dir():
+        parts["unet"] = UNet2DConditionModel.from_pretrained(folder, subfolder=f"unet_{task}", **options)
+        if task == "upscale":
+            parts["low_res_scheduler"] = DDPMScheduler.from_pretrained(folder, subfolder="low_res_scheduler")
+            # the pipeline insists on this scaling factor, and the UNet was trained for it
+            parts["vae"] = AutoencoderKL.from_pretrained(folder, subfolder="vae", scaling_factor=0.08333, **options)
+    return parts
+
+
+def _first_of(card: ModelCard, cls, ids: tuple[str, ...], **options):
+    last, size = None, f"about {card.download_gb:g} GB" if card.download_gb else ""
+    for model_id in ids:
+        try:
+            return from_pretrained(cls, model_id, size if model_id in card.ids["img2img"] else "", **options)
+        except Exception as error:  # not found, no connection, a file is missing, damaged or not of this kind
+            if is_out_of_memory(error):
+                raise
+            last = error
+    raise _not_loaded(card, ids, last) from last
+
+
+def _not_loaded(card: ModelCard, ids: tuple[str, ...], error: Exception) -> OSError:
+    """One sentence that says what was tried, what happened and what to do."""
+    reason, advice = told_by_hub(error)
+    if Path(ids[-1]).is_dir():
+        advice = "the folder must be complete and hold .safetensors weights"
+        if damaged := damaged_file(Path(ids[-1])):
+            reason = f"{damaged} is damaged or cut off"
+            advice = "download it again, or, if you cloned the model with git, run git lfs pull"
+    else:
+        advice += ", or use model='classroom', which needs no download"
+    return OSError(f"{card.title} could not be loaded (tried {quoted(ids)}): {reason}; {advice}.")
+
+
+def _use_channels_last(pipe: DiffusionPipeline) -> None:
+    """Store convolution weights as CPUs like them; the numbers stay the same."""
+    import torch
+
+    for name in ("unet", "vae", "controlnet"):  # transformers have hardly a convolution
+        if getattr(pipe, name, None) is not None:
+            getattr(pipe, name).to(memory_format=torch.channels_last)
