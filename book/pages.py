@@ -32,6 +32,7 @@ GROUPS = {
     "tiles": "Larger pictures",
     "measure": "Measure",
     "plots": "Figures",
+    "explorer": "Strength while you watch",
     "widgets": "Widgets",
     "exercises": "Check exercises",
     "vocabulary": "The classroom model's words",

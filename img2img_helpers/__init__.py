@@ -38,7 +38,7 @@ _HOME = {
     "before_after": "widgets",
     "paint_mask": "widgets",
     "picture_slider": "widgets",
-    "strength_explorer": "widgets",
+    "strength_explorer": "explorer",
     "check_edit": "exercises",
     "check_prediction": "exercises",
     "check_same_image": "exercises",

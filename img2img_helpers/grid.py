@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from .common.writing import make_folder
 from .lessons.images import example_image, example_names, load_image, prepare_image
 from .lessons.pipelines import load_pipeline
-from .lessons.recipes import EditPass, Recipe, make_folder, provenance
+from .lessons.recipes import EditPass, Recipe, provenance
 from .lessons.sweep import Edit, run_edits
 
 if TYPE_CHECKING:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import platform
 import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +18,7 @@ from PIL import Image, PngImagePlugin
 from ..common.settings import RULES, checked
 from ..common.settings import path as as_path
 from ..common.settings import short as _short
+from ..common.writing import make_folder, write_whole
 from .images import load_for, load_image
 from .strength import plan_steps
 from .sweep import decode
@@ -206,7 +205,7 @@ class Recipe:
                 f"with{'out' if image is None else ''} an image."
             )
         if image is None:
-            _write(
+            write_whole(
                 path, lambda part: part.write_text(json.dumps(self._as_data(), indent=2, ensure_ascii=False), "utf-8")
             )
         else:
@@ -310,7 +309,7 @@ class _Store:
             import safetensors.torch
 
             data = safetensors.torch.save({"latents": current.cpu().contiguous()})
-            _write(self._latents(number), lambda part: part.write_bytes(data))
+            write_whole(self._latents(number), lambda part: part.write_bytes(data))
         _save_png(self._png(number), picture, self._up_to(number))  # last: a pass with a picture is whole
 
 
@@ -340,39 +339,10 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def make_folder(folder: Path) -> Path:
-    """``folder``, made if it was not there; an ``OSError`` of one sentence if that cannot be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    return folder
-
-
-def _write(path: Path, writer) -> None:
-    """A file is there whole or not at all."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # another notebook may write the same file
-    try:
-        writer(part)
-        os.replace(part, path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:  # after an interruption too
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
-def _unwritable(path: Path, error: OSError) -> OSError:
-    reason = error.strerror or type(error).__name__
-    full = error.errno == errno.ENOSPC
-    advice = "make room on the disk" if full else "choose a folder that is there and that you may write to"
-    return OSError(f"{path} could not be written ({reason}); {advice}.")
-
-
 def _save_png(path: Path, image: Image.Image, data: dict) -> None:
     info = PngImagePlugin.PngInfo()
     info.add_itxt(PNG_KEY, json.dumps(data, ensure_ascii=False))
-    _write(path, lambda part: image.save(part, format="PNG", pnginfo=info))
+    write_whole(path, lambda part: image.save(part, format="PNG", pnginfo=info))
 
 
 def _png_text(path: Path) -> str | None:
