@@ -750,7 +750,7 @@ CASES: dict[str, list[Case]] = {
         Case(
             "an unknown task",
             lambda g: helpers.load_pipeline("edit"),
-            "There is no task 'edit'; choose one of 'img2img', 'text2img', 'inpaint', 'upscale', 'controlnet'.",
+            "There is no task 'edit'; choose one of 'img2img', 'text2img', 'inpaint', 'upscale', 'controlnet', 'instruct'.",
         ),
         Case(
             "a task that the model cannot do",

@@ -29,6 +29,7 @@ CALLS = {  # task: pipeline class, and the least that a call needs
     ),
     "upscale": ("StableDiffusionUpscalePipeline", {"noise_level": 20}),
     "controlnet": ("StableDiffusionControlNetImg2ImgPipeline", {"control_image": PICTURE, "strength": 0.5}),
+    "instruct": ("StableDiffusionInstructPix2PixPipeline", {"image_guidance_scale": 1.5}),
 }
 
 
@@ -65,14 +66,15 @@ def one_for_all(sd_folders, tmp_path):
     """A folder in which all tasks share text encoder and VAE, as the classroom model's do."""
     folder = tmp_path / "all"
     shutil.copytree(sd_folders["base"], folder)
-    for task in ("inpaint", "upscale"):
+    for task in ("inpaint", "upscale", "instruct"):
         shutil.copytree(sd_folders[task] / "unet", folder / f"unet_{task}")
     shutil.copytree(sd_folders["upscale"] / "low_res_scheduler", folder / "low_res_scheduler")
+    shutil.copytree(sd_folders["upscale"] / "vae", folder / "vae_upscale")
     shutil.copytree(sd_folders["controlnet"], folder / "controlnet")
     return folder
 
 
-@pytest.mark.parametrize("task", models.TASKS)
+@pytest.mark.parametrize("task", MODELS["classroom"].ids)
 def test_the_classroom_model_can_do_every_task(task):
     pipe = load_pipeline(task, "classroom")
     assert type(pipe).__name__ == CALLS[task][0]
@@ -85,14 +87,19 @@ def test_the_classroom_model_can_do_every_task(task):
 def test_one_folder_can_do_every_task(task, one_for_all):
     pipe = load_pipeline(task, str(one_for_all))
     assert type(pipe).__name__ == CALLS[task][0]
-    assert pipe.unet.config.in_channels == {"inpaint": 9, "upscale": 7}.get(task, 4)
-    assert run(pipe, task, 16).width >= 16
+    assert pipe.unet.config.in_channels == {"inpaint": 9, "upscale": 7, "instruct": 8}.get(task, 4)
+    assert run(pipe, task, 16).width == (64 if task == "upscale" else 16)
 
 
 def test_a_folder_says_which_tasks_it_can_do(sd_folders, one_for_all):
     told = r"cannot do 'upscale', only 'img2img', 'text2img', 'inpaint', 'controlnet'; .* model='classroom' or 'sd15'"
     with pytest.raises(ValueError, match=told):
         load_pipeline("upscale", str(sd_folders["base"]))
+    assert run(load_pipeline("instruct", str(sd_folders["instruct"])), "instruct", 16).size == (16, 16)
+    with pytest.raises(ValueError, match=r"cannot do 'img2img', only 'instruct'; .* model='classroom' or 'sd15'"):
+        load_pipeline("img2img", str(sd_folders["instruct"]))
+    with pytest.raises(ValueError, match=r"'classroom' cannot do 'instruct', .*; for 'instruct' use model='sd15'"):
+        load_pipeline("instruct", "classroom")
     (one_for_all / "unet_inpaint" / "diffusion_pytorch_model.safetensors").unlink()
     with pytest.raises(OSError, match=r"could not be loaded .*the folder must be complete") as caught:
         load_pipeline("inpaint", str(one_for_all))

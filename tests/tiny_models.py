@@ -10,6 +10,7 @@ from diffusers import (
     DDIMScheduler,
     DDPMScheduler,
     StableDiffusionInpaintPipeline,
+    StableDiffusionInstructPix2PixPipeline,
     StableDiffusionPipeline,
     StableDiffusionUpscalePipeline,
     UNet2DConditionModel,
@@ -76,11 +77,12 @@ def parts(in_channels: int = 4, vae_levels: int = 4, **unet_options) -> dict:
 def write_all(folder: Path) -> dict[str, Path]:
     torch.manual_seed(0)
     no_checker = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-    folders = {name: folder / name for name in ("base", "base-fp16", "inpaint", "upscale", "controlnet")}
+    folders = {name: folder / name for name in ("base", "base-fp16", "inpaint", "upscale", "controlnet", "instruct")}
     base = StableDiffusionPipeline(**parts(), **no_checker)
     base.save_pretrained(folders["base"])
     ControlNetModel.from_unet(base.unet, conditioning_channels=3).save_pretrained(folders["controlnet"])
     StableDiffusionInpaintPipeline(**parts(9), **no_checker).save_pretrained(folders["inpaint"])
+    StableDiffusionInstructPix2PixPipeline(**parts(8), **no_checker).save_pretrained(folders["instruct"])
     upscaler = StableDiffusionUpscalePipeline(
         **parts(7, vae_levels=3, num_class_embeds=1000), low_res_scheduler=DDPMScheduler(), max_noise_level=350
     )
@@ -92,6 +94,6 @@ def write_all(folder: Path) -> dict[str, Path]:
 def as_sd15(folders: dict[str, Path]) -> ModelCard:
     """The card of Stable Diffusion 1.5 with these folders in place of the hub; every first id is a dead one."""
     gone = "img2img-course/this-model-has-moved"
-    homes = {"inpaint": folders["inpaint"], "upscale": folders["upscale"]}
-    ids = {task: (gone, str(homes.get(task, folders["base"]))) for task in TASKS}
+    homes = dict.fromkeys(TASKS, folders["base"]) | {task: folders[task] for task in ("inpaint", "upscale", "instruct")}
+    ids = {task: (gone, str(home)) for task, home in homes.items()}
     return dataclasses.replace(MODELS["sd15"], ids=ids, controlnet_ids=(gone, str(folders["controlnet"])))

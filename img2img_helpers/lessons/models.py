@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..common.settings import quoted
 
-TASKS = ("img2img", "text2img", "inpaint", "upscale", "controlnet")
+TASKS = ("img2img", "text2img", "inpaint", "upscale", "controlnet", "instruct")
 CLASSROOM_FOLDER = Path(__file__).parent.parent / "classroom"
 
 
@@ -54,7 +54,7 @@ MODELS: dict[str, ModelCard] = {
     "classroom": ModelCard(
         name="classroom",
         title="the classroom model",
-        ids=dict.fromkeys(TASKS, (str(CLASSROOM_FOLDER),)),
+        ids=dict.fromkeys(TASKS[:-1], (str(CLASSROOM_FOLDER),)),  # its UNet for instructions is in training
         controlnet_ids=(str(CLASSROOM_FOLDER / "controlnet"),),
         licence="MIT",
         download_gb=0.0,
@@ -72,6 +72,7 @@ MODELS: dict[str, ModelCard] = {
             "text2img": _SD15,
             "controlnet": _SD15,
             "inpaint": ("stable-diffusion-v1-5/stable-diffusion-inpainting",),
+            "instruct": ("timbrooks/instruct-pix2pix",),
             # Stability AI removed its 2.x models in November 2025; the copy is the community's
             "upscale": ("stabilityai/stable-diffusion-x4-upscaler", "sd2-community/stable-diffusion-x4-upscaler"),
         },
@@ -126,12 +127,10 @@ def card_for(model: str) -> ModelCard:
 
 
 def _tasks_of(folder: Path) -> list[str]:
-    """What the SD-format model in ``folder`` can do, by the parts that its index names."""
+    """What the SD-format model in ``folder`` can do, by its index and by the UNets that it has for single tasks."""
     index = folder / "model_index.json"
     if not index.is_file():
         raise ValueError(f"The folder '{folder}' holds no diffusers model: it has no model_index.json.")
-    if (folder / "unet_upscale").is_dir():
-        return list(TASKS)
     try:
         parts = json.loads(index.read_text("utf-8"))
         needed = [name for name, home in parts.items() if isinstance(home, list) and home[0]]
@@ -143,7 +142,10 @@ def _tasks_of(folder: Path) -> list[str]:
         )
     if missing := [name for name in needed if not (folder / name).is_dir()]:
         raise ValueError(f"The folder '{folder}' is incomplete: it has no {quoted(missing)}; download it again.")
-    return [task for task in TASKS if task != "upscale" or "low_res_scheduler" in parts]
+    if parts["_class_name"] == "StableDiffusionInstructPix2PixPipeline":
+        return ["instruct"]  # its UNet wants a second picture, which no other pipeline gives it
+    lacking = {"upscale": "low_res_scheduler" not in parts, "instruct": True}
+    return [task for task in TASKS if not lacking.get(task) or (folder / f"unet_{task}").is_dir()]
 
 
 def describe_models() -> str:

@@ -35,7 +35,7 @@ def load_pipeline(
     The classroom model's pipeline warns, once for each, of words in a prompt that it has never seen.
 
     Args:
-        task: ``img2img``, ``text2img``, ``inpaint``, ``upscale`` or ``controlnet``.
+        task: ``img2img``, ``text2img``, ``inpaint``, ``upscale``, ``controlnet`` or ``instruct``.
         model: a name in :data:`MODELS`, a hub id, the path of an SD-format folder, or ``auto``:
             Stable Diffusion 1.5 on a GPU, the classroom model without one or when the hub cannot
             be reached. The environment variable ``IMG2IMG_MODEL`` replaces ``auto``.
@@ -127,6 +127,7 @@ def _load_first(card: ModelCard, task: str, dtype: torch.dtype) -> DiffusionPipe
             "inpaint": diffusers.AutoPipelineForInpainting,
             "upscale": diffusers.StableDiffusionUpscalePipeline,
             "controlnet": diffusers.AutoPipelineForImage2Image,
+            "instruct": diffusers.StableDiffusionInstructPix2PixPipeline,
         }[task]
         try:
             parts = _task_parts(card, task, dtype)
@@ -157,8 +158,10 @@ def _task_parts(card: ModelCard, task: str, dtype: torch.dtype) -> dict:
         parts["unet"] = UNet2DConditionModel.from_pretrained(folder, subfolder=f"unet_{task}", **options)
         if task == "upscale":
             parts["low_res_scheduler"] = DDPMScheduler.from_pretrained(folder, subfolder="low_res_scheduler")
+            # the UNet denoises at the coarse picture's own size: a VAE of factor 4, beside one of 8 a second one
+            home = "vae_upscale" if (folder / "vae_upscale").is_dir() else "vae"
             # the pipeline insists on this scaling factor, and the UNet was trained for it
-            parts["vae"] = AutoencoderKL.from_pretrained(folder, subfolder="vae", scaling_factor=0.08333, **options)
+            parts["vae"] = AutoencoderKL.from_pretrained(folder, subfolder=home, scaling_factor=0.08333, **options)
     return parts
 
 
@@ -166,7 +169,7 @@ def _first_of(card: ModelCard, cls, ids: tuple[str, ...], **options):
     last, size = None, f"about {card.download_gb:g} GB" if card.download_gb else ""
     for model_id in ids:
         try:
-            return from_pretrained(cls, model_id, size if model_id in card.ids["img2img"] else "", **options)
+            return from_pretrained(cls, model_id, size if model_id in card.ids.get("img2img", ()) else "", **options)
         except Exception as error:  # not found, no connection, a file is missing, damaged or not of this kind
             if is_out_of_memory(error):
                 raise
