@@ -44,7 +44,14 @@ def workshop(tmp_path, monkeypatch) -> Path:
         copy = shutil.copytree if (loop.WEIGHTS / part).is_dir() else shutil.copy
         (tmp_path / "weights").mkdir(exist_ok=True)
         copy(loop.WEIGHTS / part, tmp_path / "weights" / part)
-    small = {"BUILD": tmp_path / "build", "WEIGHTS": tmp_path / "weights", "SHARD": 8, "HELD_OUT": 4, "PICTURES": 12}
+    small = {
+        "BUILD": tmp_path / "build",
+        "WEIGHTS": tmp_path / "weights",
+        "SHARD": 8,
+        "HELD_OUT": 4,
+        "PICTURES": 12,
+        "PREVIEW_STEPS": 2,
+    }
     for file in Path(loop.__file__).parent.glob("*.py"):
         module = import_module(f"classroom_model.training.{file.stem}")
         for name in small.keys() & vars(module).keys():

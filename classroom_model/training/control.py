@@ -20,7 +20,7 @@ from ..world.scenes import Scene
 from .base import PICTURES, load_base, load_part, ready_to_train, save_part
 from .data import chances, kept, scene_at
 from .diffusion import EncodedSet, draw_noise, velocity_loss
-from .loop import BUILD, EVERY, Length, train
+from .loop import BUILD, EVERY, PREVIEW_STEPS, Length, train
 
 FOLDER = "controlnet"
 # Pixels that the picture is blurred by before its edges are sought; the lesson uses the same. With 1 the edges of a
@@ -112,7 +112,7 @@ def train_control(
         made = pipe(
             list(PREVIEW_PROMPTS),
             image=[Image.fromarray(picture) for picture in shown],
-            num_inference_steps=30,
+            num_inference_steps=PREVIEW_STEPS,
             generator=[torch.Generator().manual_seed(0) for _ in shown],
         ).images
         Image.fromarray(np.vstack([np.hstack(shown), np.hstack([np.asarray(image) for image in made])])).save(path)

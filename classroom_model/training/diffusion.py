@@ -23,6 +23,7 @@ from .data import CAPTIONS, TrainingSet, held_out_pictures, kept
 from .loop import (
     BUILD,
     EVERY,
+    PREVIEW_STEPS,
     REFRESH,
     WEIGHTS,
     Length,
@@ -313,7 +314,9 @@ def train_diffusion(
         pipe.set_progress_bar_config(disable=True)
         generators = [torch.Generator().manual_seed(0) for _ in PREVIEW_PROMPTS]
         with mixed_precision(device):
-            made = pipe(list(PREVIEW_PROMPTS), num_inference_steps=20, guidance_scale=7.5, generator=generators).images
+            made = pipe(
+                list(PREVIEW_PROMPTS), num_inference_steps=PREVIEW_STEPS, guidance_scale=7.5, generator=generators
+            ).images
         rows = [made[i : i + 7] for i in range(0, len(made), 7)]
         Image.fromarray(np.vstack([np.hstack([np.asarray(image) for image in row]) for row in rows])).save(path)
 

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 from .base import Base, load_base
 from .diffusion import PREVIEW_PROMPTS, EncodedSet, draw_noise
-from .loop import EVERY, WEIGHTS, Length, train
+from .loop import EVERY, PREVIEW_STEPS, WEIGHTS, Length, train
 
 FOLDER = "lcm_lora"
 FILE = "pytorch_lora_weights.safetensors"  # the name that `load_lora_weights` looks for
@@ -135,7 +135,7 @@ def train_few_steps(
 
     def sample(path: Path) -> None:
         pipes = (
-            (base.pipeline(StableDiffusionPipeline), {"num_inference_steps": 30, "guidance_scale": 7.5}),
+            (base.pipeline(StableDiffusionPipeline), {"num_inference_steps": PREVIEW_STEPS, "guidance_scale": 7.5}),
             (
                 base.pipeline(StableDiffusionPipeline, unet=student, scheduler=lcm_scheduler(base)),
                 {"num_inference_steps": 4, "guidance_scale": 1.0},

@@ -20,7 +20,7 @@ from ..world.scenes import SIZE, Scene
 from .base import PICTURES, load_base, load_part, ready_to_train, save_part
 from .data import TrainingSet, chances, kept
 from .diffusion import CAPTION_DROPOUT, EncodedSet, draw_noise, encode, velocity_loss
-from .loop import BUILD, EVERY, Length, train
+from .loop import BUILD, EVERY, PREVIEW_STEPS, Length, train
 from .vae import in_parts
 
 FOLDER = "unet_inpaint"
@@ -199,7 +199,7 @@ def train_inpaint(
             [prompt for _, _, prompt in PREVIEW],
             image=[Image.fromarray(picture) for picture in pictures],
             mask_image=[Image.fromarray(hole) for hole in holes],
-            num_inference_steps=30,
+            num_inference_steps=PREVIEW_STEPS,
             generator=[torch.Generator().manual_seed(0) for _ in PREVIEW],
             height=SIZE,
             width=SIZE,

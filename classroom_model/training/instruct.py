@@ -18,7 +18,7 @@ from .base import PICTURES, load_base, load_part, ready_to_train, save_part
 from .data import SHARD, edit_pair, kept, save_whole
 from .diffusion import draw_noise, encode, velocity_loss
 from .inpaint import with_more_inputs
-from .loop import BUILD, EVERY, Length, train
+from .loop import BUILD, EVERY, PREVIEW_STEPS, Length, train
 
 FOLDER = "unet_instruct"
 INSTRUCTIONS = 4  # written for each pair
@@ -129,7 +129,7 @@ def train_instruct(
         made = pipe(
             [text for _, text in PREVIEW],
             image=[Image.fromarray(picture) for picture in pictures],
-            num_inference_steps=30,
+            num_inference_steps=PREVIEW_STEPS,
             generator=[torch.Generator().manual_seed(0) for _ in PREVIEW],
         ).images
         Image.fromarray(np.vstack([np.hstack(pictures), np.hstack([np.asarray(image) for image in made])])).save(path)

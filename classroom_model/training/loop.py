@@ -23,6 +23,7 @@ WEIGHTS = FOLDER / "second"  # the SD-format folder that the stages make and go 
 WARM_UP = 200  # steps until the full learning rate, also where a run goes on from weights alone
 EVERY = 500  # steps between checkpoints
 REFRESH = 250  # steps after which a stage looks whether more pictures were painted
+PREVIEW_STEPS = 30  # of the pictures that a checkpoint draws, as in the lessons
 DECAY = 0.2  # the share of all steps, at the end, in which the learning rate falls to zero
 
 

@@ -19,7 +19,7 @@ from ..world.scenes import SIZE
 from .base import PICTURES, load_base, load_part, ready_to_train, save_part
 from .data import TrainingSet, chances, kept, scene_at
 from .diffusion import CAPTION_DROPOUT, draw_noise, encode, velocity_loss
-from .loop import BUILD, EVERY, WEIGHTS, Length, train
+from .loop import BUILD, EVERY, PREVIEW_STEPS, WEIGHTS, Length, train
 from .text import TEXT_WIDTH
 from .vae import to_tensor
 
@@ -140,7 +140,7 @@ def train_upscale(
         made = pipe(
             ["high quality, detailed, sharp"] * len(small),
             image=small,
-            num_inference_steps=20,
+            num_inference_steps=PREVIEW_STEPS,
             guidance_scale=1.5,
             generator=[torch.Generator().manual_seed(0) for _ in small],
         ).images
