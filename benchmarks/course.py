@@ -30,9 +30,9 @@ from img2img_helpers import (
     strength_explorer,
     strength_sweep,
 )
-from img2img_helpers.common.devices import GIB
 from img2img_helpers.lessons.models import CLASSROOM_FOLDER
 
+GIB = 2**30
 PROMPT = "watercolor painting with soft edges"
 STRENGTHS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 KINDS = {  # words in the names of torch's operations

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from diffusers import StableDiffusionUpscalePipeline
 
-from img2img_helpers.common.reading import MAX_DOWNLOAD
+from img2img_helpers.common.pictures import MAX_DOWNLOAD
 from tests import hard_inputs
 
 ALL = [case for cases in hard_inputs.CASES.values() for case in cases]

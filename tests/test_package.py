@@ -55,7 +55,10 @@ def test_unknown_name_lists_the_known():
 def test_nothing_imports_upwards():
     """Commands stand on what lessons import, both on what is common; lazy imports inside functions count too."""
     order = [
-        *(f"common.{name}" for name in ("answers", "settings", "devices", "hub", "reading", "rgb", "writing")),
+        *(
+            f"common.{name}"
+            for name in ("http_errors", "settings", "devices", "hub", "loading", "pictures", "rgb", "writing")
+        ),
         *(
             f"lessons.{name}"
             for name in ("models", "vocabulary", "pipelines", "images", "tiles", "measure", "strength")

@@ -136,7 +136,7 @@ def test_on_a_small_gpu_the_parts_take_turns_and_the_line_says_so(tiny_sd15, pre
     assert small.vae is not roomy.vae, "which stays on the GPU"
     assert small.vae.use_tiling
     assert (
-        "It needs 3.5 GiB, and the GPU has less free beside what is loaded: its parts take turns"
+        "It needs 3.5 GB, and the GPU has less free beside what is loaded: its parts take turns"
         in capsys.readouterr().out
     )
 
@@ -257,6 +257,20 @@ def test_auto_falls_back_to_the_classroom_model_and_says_so(pretended_gpu, capsy
     assert "Stable Diffusion 1.5 could not be loaded" in told
     assert "Using the classroom model instead." in told
     assert pipe.unet.config.sample_size * pipe.vae_scale_factor == MODELS["classroom"].native_size
+
+
+def test_auto_does_not_fall_back_to_a_model_that_cannot_do_the_task(pretended_gpu, monkeypatch):
+    monkeypatch.delitem(MODELS["classroom"].ids, "inpaint")
+    with pytest.raises(OSError, match=r"could not be loaded .*; check the internet connection and the id\.$"):
+        load_pipeline("inpaint")
+
+
+def test_a_hub_that_was_ruled_out_is_not_called_unreachable(monkeypatch):
+    """As on a class's server, which sets HF_HUB_OFFLINE."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    told = r"HF_HUB_OFFLINE keeps the hub out; unset it, or run python -m img2img_helpers\.prefetch before"
+    with pytest.raises(OSError, match=told):
+        load_pipeline("img2img", "sd15")
 
 
 def test_empty_environment_variables_count_as_unset(monkeypatch, capsys):

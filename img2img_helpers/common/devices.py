@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,13 +13,13 @@ if TYPE_CHECKING:
     import torch
     from diffusers import DiffusionPipeline
 
-GIB = 2**30
-
 
 def pick_device(device: str = "auto") -> tuple[str, str]:
-    """Resolve ``auto`` to the best device here; returns it and, for ``auto``, the reason."""
+    """Resolve ``auto`` to ``IMG2IMG_DEVICE`` or the best device here; returns it and, if it was picked, the reason."""
     import torch
 
+    if device == "auto":
+        device = os.environ.get("IMG2IMG_DEVICE") or "auto"
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":
         best = next(name for name, found in there.items() if found)
@@ -65,7 +66,7 @@ def place(pipe: DiffusionPipeline, device: str, needed: float) -> str:
     pipe.vae.enable_slicing()
     pipe.vae.enable_tiling()
     return (
-        f" It needs {needed / GIB:.1f} GiB, and the GPU has less free beside what is loaded: its parts take turns "
+        f" It needs {needed / 1e9:.1f} GB, and the GPU has less free beside what is loaded: its parts take turns "
         f"there, which is slower; delete pipelines that you no longer need, or restart other notebooks' kernels."
     )
 

@@ -1,24 +1,30 @@
-"""Models from the hub or from a folder: what is there, what arrives, and what went wrong in words."""
+"""The model hub: whether it answers, what is downloaded from it, and what went wrong, in words."""
 
 from __future__ import annotations
 
-import logging
 import re
 import ssl
-import sys
 import urllib.error
 import urllib.request
-import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
-from .answers import refusal
+from .http_errors import refusal
 
 _ADVICE = {
     401: "check the id, and if the model is private, log in with the command hf auth login",
     403: "accept the licence on the model's page, then log in with the command hf auth login",
     404: "check the id",
 }
+
+
+def _silence() -> tuple[str, str]:
+    """What is wrong where a model is not here and the hub says nothing, and what to do."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:  # as a class's server sets it
+        return "HF_HUB_OFFLINE keeps the hub out", "unset it, or run python -m img2img_helpers.prefetch before"
+    return "the hub cannot be reached", "check the internet connection and the id"
 
 
 def hub_answers() -> bool:
@@ -60,7 +66,7 @@ def from_pretrained(cls, model_id: str, size: str, **options):
         except (ValueError, OSError):  # not downloaded yet, or not in this variant
             pass
     if not hub_answers():
-        raise OSError("it is not on this computer, and the hub cannot be reached")
+        raise OSError(f"it is not on this computer, and {_silence()[0]}")
     print(f"Downloading {model_id}{size and f' ({size})'}; next time it is here already.", flush=True)
     with _download_bars():
         for variant in variants:
@@ -75,7 +81,7 @@ def from_pretrained(cls, model_id: str, size: str, **options):
 
 @contextmanager
 def _download_bars():
-    """Let the hub's bars be seen while gigabytes arrive; :func:`quiet` has hidden them."""
+    """Let the hub's bars be seen while gigabytes arrive; :func:`~img2img_helpers.common.loading.quiet` has hidden them."""
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     were_disabled = are_progress_bars_disabled()
@@ -96,60 +102,4 @@ def told_by_hub(error: BaseException) -> tuple[str, str]:
             return f"the hub {said}", advice
         cause = cause.__cause__ or cause.__context__
     reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-    return reason, "check the internet connection and the id"
-
-
-def damaged_file(folder: Path) -> str:
-    """The first weights file of ``folder`` that is none, such as a Git LFS pointer, by its path in there; or nothing."""
-    from safetensors import SafetensorError, safe_open
-
-    for file in sorted(folder.rglob("*.safetensors")):
-        try:
-            with safe_open(file, "pt"):
-                pass
-        except (SafetensorError, OSError):
-            return file.relative_to(folder).as_posix()
-    return ""
-
-
-@contextmanager
-def quiet():
-    """Hold back the libraries' loading bars and notes, which would push the lesson off the screen.
-
-    Yields a list of the notes that weights were missing and have been drawn at random.
-    """
-    import diffusers
-    import transformers
-
-    libraries = (diffusers.utils.logging, transformers.utils.logging)
-    loggers = [logging.getLogger(name) for name in ("diffusers", "transformers")]
-    before = [(logger.handlers, logger.level) for logger in loggers]
-    with_bars = [library for library in libraries if library.is_progress_bar_enabled()]
-    heard = _MissingWeights()
-    for logger, library in zip(loggers, libraries, strict=True):
-        logger.handlers = [heard]
-        logger.setLevel(logging.WARNING)
-        library.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            yield heard.notes
-    finally:
-        for logger, (handlers, level) in zip(loggers, before, strict=True):
-            logger.handlers = handlers
-            logger.setLevel(level)
-        for library in with_bars:
-            library.enable_progress_bar()
-
-
-class _MissingWeights(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__()
-        self.notes: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        told = record.getMessage()
-        if "newly initialized" in told or "MISSING" in told:
-            self.notes.append(told)
-        elif record.levelno >= logging.ERROR:
-            print(told, file=sys.stderr)
+    return reason, _silence()[1]

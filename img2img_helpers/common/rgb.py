@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageCms
 
-from .reading import from_array
+from .pictures import from_array
 
 # EXIF's orientation, and what turns such a picture upright (CIPA DC-008, "Orientation")
 _UPRIGHT = {

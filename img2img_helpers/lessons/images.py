@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..common.reading import fits_in_memory, open_picture
+from ..common.pictures import fits_in_memory, open_picture
 from ..common.rgb import has_transparency, to_rgb, upright
 from ..common.settings import listed, number, short
 

@@ -9,7 +9,14 @@ from pathlib import Path
 
 from ..common.settings import quoted
 
-TASKS = ("img2img", "text2img", "inpaint", "upscale", "controlnet", "instruct")
+TASKS = {  # and diffusers' class for each
+    "img2img": "AutoPipelineForImage2Image",
+    "text2img": "AutoPipelineForText2Image",
+    "inpaint": "AutoPipelineForInpainting",
+    "upscale": "StableDiffusionUpscalePipeline",
+    "controlnet": "AutoPipelineForImage2Image",
+    "instruct": "StableDiffusionInstructPix2PixPipeline",
+}
 CLASSROOM_FOLDER = Path(__file__).parent.parent / "classroom"
 
 
@@ -54,7 +61,8 @@ MODELS: dict[str, ModelCard] = {
     "classroom": ModelCard(
         name="classroom",
         title="the classroom model",
-        ids=dict.fromkeys(TASKS[:-1], (str(CLASSROOM_FOLDER),)),  # its UNet for instructions is in training
+        # its UNet for instructions is in training
+        ids={task: (str(CLASSROOM_FOLDER),) for task in TASKS if task != "instruct"},
         controlnet_ids=(str(CLASSROOM_FOLDER / "controlnet"),),
         licence="MIT",
         download_gb=0.0,
@@ -144,8 +152,12 @@ def _tasks_of(folder: Path) -> list[str]:
         raise ValueError(f"The folder '{folder}' is incomplete: it has no {quoted(missing)}; download it again.")
     if parts["_class_name"] == "StableDiffusionInstructPix2PixPipeline":
         return ["instruct"]  # its UNet wants a second picture, which no other pipeline gives it
-    lacking = {"upscale": "low_res_scheduler" not in parts, "instruct": True}
-    return [task for task in TASKS if not lacking.get(task) or (folder / f"unet_{task}").is_dir()]
+    tasks = ["img2img", "text2img", "inpaint", "controlnet"]
+    if "low_res_scheduler" in parts or (folder / "unet_upscale").is_dir():
+        tasks.append("upscale")
+    if (folder / "unet_instruct").is_dir():
+        tasks.append("instruct")
+    return tasks
 
 
 def describe_models() -> str:

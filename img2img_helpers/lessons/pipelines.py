@@ -8,8 +8,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..common.devices import GIB, is_out_of_memory, pick_device, place
-from ..common.hub import damaged_file, from_pretrained, quiet, told_by_hub
+from ..common.devices import is_out_of_memory, pick_device, place
+from ..common.hub import from_pretrained, told_by_hub
+from ..common.loading import damaged_file, quiet
 from ..common.settings import quoted
 from .models import MODELS, TASKS, ModelCard, card_for
 from .vocabulary import warn_about_unknown_words
@@ -59,9 +60,10 @@ def load_pipeline(
     """
     if task not in TASKS:
         raise ValueError(f"There is no task {task!r}; choose one of {quoted(TASKS)}.")
-    model = os.environ.get("IMG2IMG_MODEL") or "auto" if model == "auto" else str(model)
-    model = model.removeprefix("https://huggingface.co/")  # as copied from a browser
-    device, why = pick_device(os.environ.get("IMG2IMG_DEVICE") or "auto" if device == "auto" else device)
+    if model == "auto":
+        model = os.environ.get("IMG2IMG_MODEL") or "auto"
+    model = str(model).removeprefix("https://huggingface.co/")  # as copied from a browser
+    device, why = pick_device(device)
     automatic = model == "auto"
     if automatic:
         model = "classroom" if device == "cpu" else "sd15"
@@ -75,7 +77,7 @@ def load_pipeline(
     try:
         pipe, note = _load_onto(device, card, task, _pick_dtype(dtype, device, card))
     except OSError as error:
-        if not automatic:
+        if not automatic or task not in MODELS["classroom"].ids:
             raise
         print(f"{error} Using the classroom model instead.")
         card, why = MODELS["classroom"], "it needs no download"
@@ -109,7 +111,8 @@ def _load_onto(device: str, card: ModelCard, task: str, dtype: torch.dtype) -> t
     """The pipeline on its device, and what to tell of that beyond the ordinary."""
     pipe = _load_first(card, task, dtype)
     weights = sum(p.nbytes for p in _parameters(pipe))
-    return pipe, place(pipe, device, max(card.memory_gb * GIB, 1.25 * weights))
+    # a quarter more than the weights, where the card says nothing larger, for what an edit computes
+    return pipe, place(pipe, device, max(card.memory_gb * 1e9, 1.25 * weights))
 
 
 def _parameters(pipe: DiffusionPipeline) -> list[torch.nn.Parameter]:
@@ -121,21 +124,16 @@ def _load_first(card: ModelCard, task: str, dtype: torch.dtype) -> DiffusionPipe
     import diffusers
 
     with quiet() as missing:  # before the classes are named: that imports transformers, which misses torchvision aloud
-        cls = {
-            "img2img": diffusers.AutoPipelineForImage2Image,
-            "text2img": diffusers.AutoPipelineForText2Image,
-            "inpaint": diffusers.AutoPipelineForInpainting,
-            "upscale": diffusers.StableDiffusionUpscalePipeline,
-            "controlnet": diffusers.AutoPipelineForImage2Image,
-            "instruct": diffusers.StableDiffusionInstructPix2PixPipeline,
-        }[task]
+        cls = getattr(diffusers, TASKS[task])
         try:
             parts = _task_parts(card, task, dtype)
         except OSError as error:  # the folder is incomplete
-            raise _not_loaded(card, card.ids[task], error) from error
+            raise _not_loaded(card, task, card.ids[task], error) from error
         if task == "controlnet":
-            parts["controlnet"] = _first_of(card, diffusers.ControlNetModel, card.controlnet_ids, torch_dtype=dtype)
-        pipe = _first_of(card, cls, card.ids[task], torch_dtype=dtype, **parts)
+            parts["controlnet"] = _first_of(
+                card, task, diffusers.ControlNetModel, card.controlnet_ids, torch_dtype=dtype
+            )
+        pipe = _first_of(card, task, cls, card.ids[task], torch_dtype=dtype, **parts)
     if missing:
         named = {one for note in missing for one in re.findall(r"[A-Z]\w+(?= LOAD REPORT| were not)", note)}
         told = (
@@ -165,7 +163,7 @@ def _task_parts(card: ModelCard, task: str, dtype: torch.dtype) -> dict:
     return parts
 
 
-def _first_of(card: ModelCard, cls, ids: tuple[str, ...], **options):
+def _first_of(card: ModelCard, task: str, cls, ids: tuple[str, ...], **options):
     last, size = None, f"about {card.download_gb:g} GB" if card.download_gb else ""
     for model_id in ids:
         try:
@@ -174,10 +172,10 @@ def _first_of(card: ModelCard, cls, ids: tuple[str, ...], **options):
             if is_out_of_memory(error):
                 raise
             last = error
-    raise _not_loaded(card, ids, last) from last
+    raise _not_loaded(card, task, ids, last) from last
 
 
-def _not_loaded(card: ModelCard, ids: tuple[str, ...], error: Exception) -> OSError:
+def _not_loaded(card: ModelCard, task: str, ids: tuple[str, ...], error: Exception) -> OSError:
     """One sentence that says what was tried, what happened and what to do."""
     reason, advice = told_by_hub(error)
     if Path(ids[-1]).is_dir():
@@ -185,7 +183,7 @@ def _not_loaded(card: ModelCard, ids: tuple[str, ...], error: Exception) -> OSEr
         if damaged := damaged_file(Path(ids[-1])):
             reason = f"{damaged} is damaged or cut off"
             advice = "download it again, or, if you cloned the model with git, run git lfs pull"
-    else:
+    elif task in MODELS["classroom"].ids:
         advice += ", or use model='classroom', which needs no download"
     return OSError(f"{card.title} could not be loaded (tried {quoted(ids)}): {reason}; {advice}.")
 

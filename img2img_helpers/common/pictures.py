@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .answers import refusal
+from .http_errors import refusal
 
 BYTES_A_PIXEL = 12  # that reading a picture takes at most: as stored, with transparency, and as RGB
 MAX_DOWNLOAD = 64 * 2**20  # bytes
