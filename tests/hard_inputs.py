@@ -322,12 +322,12 @@ CASES: dict[str, list[Case]] = {
         Case(
             "an example that does not exist",
             lambda g: example_image("dog"),
-            "There is no example image 'dog'; choose one of car, cottage, landscape, night, portrait, watch.",
+            f"There is no example image 'dog'; choose one of {', '.join(helpers.example_names())}.",
         ),
         Case(
             "a mask of an example that does not exist",
             lambda g: helpers.example_mask("dog"),
-            "There is no example image 'dog'; choose one of car, cottage, landscape, night, portrait, watch.",
+            f"There is no example image 'dog'; choose one of {', '.join(helpers.example_names())}.",
         ),
         Case(
             "a HEIC photo of a phone",

@@ -11,15 +11,8 @@ from img2img_helpers.lessons import sweep
 
 STRENGTHS = [0.3, 1.0, 0.55, 0.55, 0.1]
 SCHEDULERS = [
-    "DDIMScheduler",
-    "EulerDiscreteScheduler",
-    "EulerAncestralDiscreteScheduler",
-    "DDPMScheduler",
-    "LCMScheduler",
-    "PNDMScheduler",
-    "DPMSolverMultistepScheduler",
-    "UniPCMultistepScheduler",
-    "HeunDiscreteScheduler",
+    *sweep.SINGLE_STEP,
+    *("PNDMScheduler", "DPMSolverMultistepScheduler", "UniPCMultistepScheduler", "HeunDiscreteScheduler"),
 ]
 
 
