@@ -13,10 +13,10 @@ from img2img_helpers import (
     plot_preservation,
     plot_recipe,
     plot_strength_vs_steps,
-    plots,
     show_images,
     structure_similarity,
 )
+from img2img_helpers.lessons import plots
 
 SQUARE = Image.new("RGB", (16, 16), "teal")
 
