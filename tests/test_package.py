@@ -31,6 +31,19 @@ def test_import_is_quick_since_it_loads_nothing_else():
     assert int(number) < 10, "of Python's own modules"
 
 
+def test_no_public_name_is_lost():
+    """Lessons, and learners' own notebooks, import them: what is here once stays."""
+    assert set(img2img_helpers.__all__) >= {
+        *("load_pipeline", "MODELS", "ModelCard", "describe_models", "known_words"),
+        *("load_image", "example_names", "example_image", "example_mask", "prepare_image", "PreparedImage"),
+        *("plan_steps", "StepPlan", "strength_sweep", "edit_grid", "EditPass", "Recipe", "upscale_tiles"),
+        *("show_images", "plot_strength_vs_steps", "plot_noise_levels", "plot_preservation", "plot_recipe"),
+        *("strength_explorer", "picture_slider", "before_after", "paint_mask"),
+        *("match_colors", "structure_similarity", "color_distance"),
+        *("check_edit", "check_prediction", "check_same_image"),
+    }
+
+
 @pytest.mark.parametrize("name", img2img_helpers.__all__)
 def test_public_names_exist_and_are_documented(name):
     value = getattr(img2img_helpers, name)
