@@ -24,6 +24,7 @@ from .strength import plan_steps
 from .sweep import decode
 
 if TYPE_CHECKING:
+    import torch
     from diffusers import DiffusionPipeline
 
 CHAINS = ("pixels", "latents")
@@ -300,17 +301,31 @@ class _Store:
             picture = stored.convert("RGB")
         if self.recipe.chain == "pixels":
             return picture, picture
-        from safetensors.torch import load_file
-
-        return (picture, load_file(self._latents(number))["latents"]) if self._latents(number).exists() else None
+        return (picture, _load_latents(self._latents(number))) if self._latents(number).exists() else None
 
     def save(self, number: int, picture: Image.Image, current) -> None:
         if self.recipe.chain == "latents":
-            import safetensors.torch
-
-            data = safetensors.torch.save({"latents": current.cpu().contiguous()})
-            write_whole(self._latents(number), lambda part: part.write_bytes(data))
+            write_whole(self._latents(number), lambda part: _save_latents(part, current))
         _save_png(self._png(number), picture, self._up_to(number))  # last: a pass with a picture is whole
+
+
+def _save_latents(path: Path, latents: torch.Tensor) -> None:
+    import torch
+    from safetensors.torch import save
+
+    # kept, since the next pass rounds its sums in another order where numbers lie in another order in memory
+    channels_last = latents.is_contiguous(memory_format=torch.channels_last)
+    path.write_bytes(save({"latents": latents.cpu().contiguous()}, {"channels_last": str(channels_last)}))
+
+
+def _load_latents(path: Path) -> torch.Tensor:
+    import torch
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        channels_last = (file.metadata() or {}).get("channels_last") == "True"
+        latents = file.get_tensor("latents")
+    return latents.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
 
 
 def provenance(pipe: DiffusionPipeline, image: Image.Image) -> dict[str, str]:
