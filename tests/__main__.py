@@ -14,21 +14,23 @@ from tests.isolation import isolate
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "notebooks").glob("*.ipynb"))
-UNIT_TESTS, NBVAL = "unit tests, text pairs, stored outputs, browser, hub, site", "notebooks (nbval)"
+UNIT_TESTS, NBVAL = "unit tests, text pairs, browser, hub, site", "lessons, stored outputs, wrong answers (nbval)"
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
 # plots and pages look different with other versions, Colab has its own, a hub is a server's business, and setting up comes
 # before all of them
-NOT_OF_LIBRARIES = [f"test_{name}.py" for name in ("browser", "colab", "hub", "notebooks", "setup", "site")]
+NOT_OF_LIBRARIES = [
+    f"test_{name}.py" for name in ("browser", "colab", "hub", "lesson_checks", "notebooks", "setup", "site")
+]
+LESSONS = [
+    *PYTEST, "-n", "2", "--dist", "loadfile", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600", *NOTEBOOKS,
+]  # fmt: skip
 STAGES = {
     "style: lint": [sys.executable, "-m", "ruff", "check", "."],
     "style: format": [sys.executable, "-m", "ruff", "format", "--check", "."],
     # two processes of one thread each suit two cores better than one process of two threads
     UNIT_TESTS: [*PYTEST, "-n", "2", "--dist", "loadgroup"],
-    NBVAL: [
-        *PYTEST, "-n", "2", "--dist", "loadfile", "--nbval-lax", "--nbval-current-env",
-        "--nbval-cell-timeout=600", *NOTEBOOKS,
-    ],
-}  # fmt: skip
+    NBVAL: [*LESSONS, "-p", "tests.lesson_checks"],
+}
 
 
 def main() -> int:
@@ -39,7 +41,7 @@ def main() -> int:
         left_out = [f"--ignore=tests/{name}" for name in NOT_OF_LIBRARIES]
         # coverage costs half as much time again, which `make test` is spared
         unit_tests = [*STAGES[UNIT_TESTS], "--cov=img2img_helpers", *left_out]
-        stages = {"unit tests, coverage": unit_tests, NBVAL: STAGES[NBVAL]}
+        stages = {"unit tests, coverage": unit_tests, "lessons (nbval)": LESSONS}
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     isolate(environment)
     failed = []

@@ -90,19 +90,23 @@ def comparable(cell: nbformat.NotebookNode) -> list[tuple[str, str]]:
 
 def differences(stored: nbformat.NotebookNode, fresh: nbformat.NotebookNode) -> list[str]:
     """What differs between two runs of one notebook, a line each; empty if they agree."""
+    return [
+        f"cell {i}: {told}"
+        for i, (old, new) in enumerate(zip(stored.cells, fresh.cells, strict=True))
+        for told in cell_differences(old, new)
+    ]
+
+
+def cell_differences(stored: nbformat.NotebookNode, fresh: nbformat.NotebookNode) -> list[str]:
+    """What differs between two runs of one cell, a line each."""
+    if stored.cell_type != "code" or "nbval-ignore-output" in stored.metadata.get("tags", []):
+        return []
+    old_outputs, new_outputs = comparable(stored), comparable(fresh)
+    if [kind for kind, _ in old_outputs] != [kind for kind, _ in new_outputs]:
+        return [f"stored {[kind for kind, _ in old_outputs]}, now {[kind for kind, _ in new_outputs]}"]
     told = []
-    for i, (old, new) in enumerate(zip(stored.cells, fresh.cells, strict=True)):
-        if old.cell_type != "code" or "nbval-ignore-output" in old.metadata.get("tags", []):
-            continue
-        old_outputs, new_outputs = comparable(old), comparable(new)
-        if [kind for kind, _ in old_outputs] != [kind for kind, _ in new_outputs]:
-            told.append(f"cell {i}: stored {[k for k, _ in old_outputs]}, now {[k for k, _ in new_outputs]}")
-            continue
-        for (kind, old_content), (_, new_content) in zip(old_outputs, new_outputs, strict=True):
-            if kind.startswith("image/"):
-                told += [f"cell {i}: {d}" for d in _image_difference(old_content, new_content)]
-            else:
-                told += [f"cell {i}: {d}" for d in _text_difference(old_content, new_content)]
+    for (kind, old), (_, new) in zip(old_outputs, new_outputs, strict=True):
+        told += (_image_difference if kind.startswith("image/") else _text_difference)(old, new)
     return told
 
 
@@ -118,7 +122,9 @@ def _text_difference(old: str, new: str) -> list[str]:
     """Decimal numbers may differ a little, everything else not at all."""
     old_numbers, new_numbers = ([float(n) for n in NUMBER.findall(t)] for t in (old, new))
     if NUMBER.sub("#", old) != NUMBER.sub("#", new):
-        return [f"the text was {old[:90]!r}, now {new[:90]!r}"]
+        same = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+        around = slice(max(0, same - 30), same + 60)
+        return [f"the text was {old[around]!r}, now {new[around]!r}"]
     far = [
         (a, b) for a, b in zip(old_numbers, new_numbers, strict=True) if abs(a - b) > NUMBER_TOLERANCE * max(1, abs(a))
     ]

@@ -17,7 +17,6 @@ from PIL import Image
 from book import address
 from img2img_helpers import MODELS
 from tests import notebook_outputs
-from tests.wrong_answers import with_wrong_answers
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -149,20 +148,6 @@ def test_models_are_named_as_in_the_table_of_models():
         text = re.sub(r"https?://[^\s)>\"]+", "", text)
         unknown = set(hub_id.findall(text)) - known - {repository}
         assert not unknown, f"{path.name}: {unknown}"
-
-
-@each_notebook
-@pytest.mark.xdist_group("notebooks")
-def test_runs_offline_gives_the_stored_outputs_and_accepts_no_wrong_answer(path):
-    """Also the proof that no lesson needs the network: `execute` cuts it off."""
-    notebook = nbformat.read(path, 4)
-    fresh = notebook_outputs.execute(with_wrong_answers(notebook, path.stem))
-    wrong = [cell for cell in fresh.cells if "wrong" in cell.metadata.get("tags", [])]
-    for cell in wrong:
-        assert cell.outputs[-1].data["text/plain"].startswith("✘"), cell.source
-    fresh.cells = [cell for cell in fresh.cells if cell not in wrong]
-    told = notebook_outputs.differences(notebook, fresh)
-    assert not told, "\n".join(told)
 
 
 @each_notebook

@@ -3,8 +3,6 @@
 Each is what the exercise's own cell becomes: text of it → what stands there instead.
 """
 
-import copy
-
 import nbformat
 
 WRONG: dict[str, dict[int, list[dict[str, str]]]] = {
@@ -156,30 +154,28 @@ WRONG: dict[str, dict[int, list[dict[str, str]]]] = {
 }
 
 
-def with_wrong_answers(notebook: nbformat.NotebookNode, stem: str) -> nbformat.NotebookNode:
-    """A copy of lesson ``stem`` with its wrong answers as cells, tagged ``wrong``, before each exercise's own cell.
+def wrong_answers(notebook: nbformat.NotebookNode, stem: str) -> dict[int, list[nbformat.NotebookNode]]:
+    """The wrong answers of lesson ``stem`` as cells, by the number of the cell that is each exercise's own.
 
     Raises:
         ValueError: if an exercise has fewer than two, or a text to be replaced is not there exactly once.
     """
-    tried = copy.deepcopy(notebook)
-    solutions = [i for i, cell in enumerate(tried.cells) if "solution" in cell.metadata.get("tags", [])]
-    answers = WRONG.get(stem, {})
+    solutions = [i for i, cell in enumerate(notebook.cells) if "solution" in cell.metadata.get("tags", [])]
+    answers, found = WRONG.get(stem, {}), {}
     if sorted(answers) != list(range(1, len(solutions) + 1)):
         raise ValueError(
             f"{stem} has {len(solutions)} exercises, tests/wrong_answers.py has answers for {sorted(answers)}"
         )
-    for number, solution in reversed(list(enumerate(solutions, 1))):
-        at = max(i for i in range(solution) if tried.cells[i].cell_type == "code")
+    for number, solution in enumerate(solutions, 1):
+        own = max(i for i in range(solution) if notebook.cells[i].cell_type == "code")
         if len(answers[number]) < 2:
             raise ValueError(f"{stem}, exercise {number}: give at least two wrong answers")
-        made = []
+        found[own] = []
         for changes in answers[number]:
-            source = tried.cells[at].source
+            source = notebook.cells[own].source
             for old, new in changes.items():
                 if source.count(old) != 1:
                     raise ValueError(f"{stem}, exercise {number}: {old!r} is there {source.count(old)} times")
                 source = source.replace(old, new)
-            made.append(nbformat.v4.new_code_cell(source, metadata={"tags": ["wrong"]}))
-        tried.cells[at:at] = made
-    return tried
+            found[own].append(nbformat.v4.new_code_cell(source))
+    return found
