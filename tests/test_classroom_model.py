@@ -195,14 +195,13 @@ def test_noise_schedule_is_sd15s_but_ends_in_nearly_pure_noise():
     assert torch.allclose(saved, ours)
 
 
-def test_timesteps_favour_the_noisy_end():
+def test_timesteps_favour_both_ends():
     drawn = diffusion.sample_timesteps(np.random.default_rng(0), 20_000)
     assert drawn.min() < 5
     assert drawn.max() == 999
-    evenly = 1 - diffusion.NOISY_FROM / 1000
-    share = diffusion.NOISY_SHARE + (1 - diffusion.NOISY_SHARE) * evenly
-    assert np.mean(drawn >= diffusion.NOISY_FROM) == pytest.approx(share, abs=0.02)
-    assert share > 1.5 * evenly
+    evenly, first, last = diffusion.TIMESTEPS.values()
+    assert np.mean(drawn < 400) == pytest.approx(first + 0.4 * evenly, abs=0.02)
+    assert np.mean(drawn >= 800) == pytest.approx(last + 0.2 * evenly, abs=0.02)
 
 
 def test_an_edit_changes_what_its_instruction_names():
@@ -247,10 +246,15 @@ def test_the_focus_lies_on_what_prompts_are_about():
     assert car[14:20, 6:18].mean() > 2 > 1.2 > car[:9].mean()
 
 
-def test_loss_weights_count_what_the_clean_image_loses():
-    snr = torch.tensor([1e-4, 0.25, 1.0, 3.0, 99.0])
-    on_the_clean_latents = diffusion.loss_weights(snr) * (snr + 1)  # velocity error² = (SNR + 1) · latents error²
-    assert torch.allclose(on_the_clean_latents, torch.tensor([1.0, 1.0, 1.0, 3.0, 5.0]))
+def test_the_loss_is_the_velocitys_error_at_every_timestep():
+    noiser = DDPMScheduler(trained_betas=diffusion.noise_schedule(), prediction_type="v_prediction")
+    timesteps = torch.tensor([0, 300, 999])
+    clean, noise = torch.randn(2, 3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    velocity = noiser.get_velocity(clean, noise, timesteps)
+    assert float(diffusion.velocity_loss(noiser, velocity, clean, noise, timesteps)) == 0
+    off = velocity + torch.tensor([1.0, 0, 2])[:, None, None, None]
+    assert float(diffusion.velocity_loss(noiser, off, clean, noise, timesteps)) == pytest.approx(5 / 3)
+    assert float(diffusion.velocity_loss(noiser, off, clean, noise, timesteps, where=0.5)) == pytest.approx(5 / 6)
 
 
 def _named_as_in_stable_diffusion(folder) -> bool:

@@ -248,9 +248,9 @@ from img2img_helpers import load_pipeline
 
 for line in sys.stdin:  # one load for each line
     try:
-        print(type(load_pipeline("img2img", line.strip())).__name__)
-    except OSError as error:
-        print("OSError:", error)
+        print(type(load_pipeline(*line.split())).__name__)
+    except (OSError, ValueError) as error:
+        print(f"{type(error).__name__}:", error)
     print("done", flush=True)
 """
 
@@ -269,11 +269,11 @@ def test_a_hub_that_is_cut_off_silent_or_away_is_one_sentence_and_a_download_is_
             text=True,
         ) as loading:
 
-            def load(model: str, mood: str) -> tuple[str, Counter[str]]:
+            def load(model: str, mood: str, task: str = "img2img") -> tuple[str, Counter[str]]:
                 """What was printed, and how often the hub was asked for what."""
                 hub.mood = mood
                 hub.asked.clear()
-                loading.stdin.write(model + "\n")
+                loading.stdin.write(f"{task} {model}\n")
                 loading.stdin.flush()
                 lines = []
                 while (line := loading.stdout.readline()) != "done\n":
@@ -288,7 +288,10 @@ def test_a_hub_that_is_cut_off_silent_or_away_is_one_sentence_and_a_download_is_
             assert not [call for call in asked if "course/tiny" in call], "the hub's client would try for minutes"
             told, _ = load("course/gone", "well")
             assert "OSError: course/gone could not be loaded" in told
-            assert told.count("\n") == 2, "and that a download began"
+            assert told.count("\n") == 1, "and no download began"
+            told, asked = load("course/tiny", "well", "instruct")
+            assert "ValueError: The model 'course/tiny' cannot do 'instruct', only 'img2img'" in told
+            assert not [call for call in asked if call.endswith(".safetensors")], "its settings said so"
             told, asked = load("course/tiny", "cut")
             assert "OSError: course/tiny could not be loaded" in told
             assert told.count("\n") == 2

@@ -395,7 +395,7 @@ WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
         ("model_index.json", LFS, "holds no diffusers model: its model_index.json is damaged"),
         ("unet/config.json", b"", "could not be loaded"),
         ("unet/config.json", None, "could not be loaded"),
-        ("unet/config.json", b'{"_class_name": "UNet2DConditionModel", "in_channels": 9}', "could not be loaded"),
+        ("unet/config.json", b'{"_class_name": "UNet2DConditionModel", "in_channels": 5}', "could not be loaded"),
         ("scheduler/scheduler_config.json", b"not json", "could not be loaded"),
         ("tokenizer", None, "is incomplete: it has no 'tokenizer'; download it again"),
         ("vae", None, "is incomplete: it has no 'vae'; download it again"),

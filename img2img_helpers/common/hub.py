@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import ssl
 import urllib.error
@@ -27,6 +28,10 @@ def _silence() -> tuple[str, str]:
     return "the hub cannot be reached", "check the internet connection and the id"
 
 
+def _out_of_reach() -> OSError:
+    return OSError(f"it is not on this computer, and {_silence()[0]}")
+
+
 def hub_answers() -> bool:
     """Whether the hub can be reached; the hub's own client would retry for minutes when it cannot."""
     from huggingface_hub import constants
@@ -41,6 +46,29 @@ def hub_answers() -> bool:
         # Python from python.org on a Mac may lack certificates, which the hub's own client brings along
         return isinstance(getattr(error, "reason", None), ssl.SSLError)
     return True
+
+
+def settings_on_hub(model_id: str, name: str) -> dict | None:
+    """The JSON file ``name`` of a model on the hub, which is small; None if the model has no such file.
+
+    Raises:
+        OSError: if it is not here and can't be had.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.utils import EntryNotFoundError
+
+    try:
+        path = hf_hub_download(model_id, name, local_files_only=True)
+    except (ValueError, OSError):  # not downloaded yet
+        if not hub_answers():
+            raise _out_of_reach() from None
+        try:
+            path = hf_hub_download(model_id, name)
+        except EntryNotFoundError:
+            return None
+        except Exception as error:  # the hub's clients raise their transport library's own errors
+            raise OSError(f"{type(error).__name__}: {error}") from error
+    return json.loads(Path(path).read_text("utf-8"))
 
 
 def from_pretrained(cls, model_id: str, size: str, **options):
@@ -66,7 +94,7 @@ def from_pretrained(cls, model_id: str, size: str, **options):
         except (ValueError, OSError):  # not downloaded yet, or not in this variant
             pass
     if not hub_answers():
-        raise OSError(f"it is not on this computer, and {_silence()[0]}")
+        raise _out_of_reach()
     print(f"Downloading {model_id}{size and f' ({size})'}; next time it is here already.", flush=True)
     with _download_bars():
         for variant in variants:

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..common.hub import settings_on_hub
 from ..common.settings import quoted
 
 TASKS = {  # and diffusers' class for each
@@ -17,6 +18,9 @@ TASKS = {  # and diffusers' class for each
     "controlnet": "AutoPipelineForImage2Image",
     "instruct": "StableDiffusionInstructPix2PixPipeline",
 }
+# What a UNet was made for, by its input channels: 4 of noisy latents, and 5 of mask and masked picture, 4 of the picture to
+# edit, or 3 of the coarse picture.
+_MADE_FOR = {9: "inpaint", 8: "instruct", 7: "upscale"}
 CLASSROOM_FOLDER = Path(__file__).parent.parent / "classroom"
 
 
@@ -122,7 +126,7 @@ def card_for(model: str) -> ModelCard:
     return ModelCard(
         name=model,
         title=model,
-        ids=dict.fromkeys(_tasks_of(folder) if is_folder else TASKS, (model,)),
+        ids=dict.fromkeys(_tasks_in(folder) if is_folder else TASKS, (model,)),
         controlnet_ids=(str(own_control),) if own_control.is_dir() else sd15.controlnet_ids,
         licence="see the model's page",
         download_gb=0.0,
@@ -134,8 +138,8 @@ def card_for(model: str) -> ModelCard:
     )
 
 
-def _tasks_of(folder: Path) -> list[str]:
-    """What the SD-format model in ``folder`` can do, by its index and by the UNets that it has for single tasks."""
+def _tasks_in(folder: Path) -> list[str]:
+    """What the SD-format model in ``folder`` can do, also by the UNets that it has for single tasks."""
     index = folder / "model_index.json"
     if not index.is_file():
         raise ValueError(f"The folder '{folder}' holds no diffusers model: it has no model_index.json.")
@@ -150,14 +154,31 @@ def _tasks_of(folder: Path) -> list[str]:
         )
     if missing := [name for name in needed if not (folder / name).is_dir()]:
         raise ValueError(f"The folder '{folder}' is incomplete: it has no {quoted(missing)}; download it again.")
-    if parts["_class_name"] == "StableDiffusionInstructPix2PixPipeline":
-        return ["instruct"]  # its UNet wants a second picture, which no other pipeline gives it
-    tasks = ["img2img", "text2img", "inpaint", "controlnet"]
-    if "low_res_scheduler" in parts or (folder / "unet_upscale").is_dir():
-        tasks.append("upscale")
-    if (folder / "unet_instruct").is_dir():
-        tasks.append("instruct")
-    return tasks
+    try:
+        unet = json.loads((folder / "unet" / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):  # no UNet, or a damaged one: what loads the model says so
+        unet = None
+    tasks = _tasks_of(unet)
+    return tasks + [task for task in TASKS if task not in tasks and (folder / f"unet_{task}").is_dir()]
+
+
+def tasks_on_hub(model_id: str) -> list[str]:
+    """What a model on the hub can do, by its settings.
+
+    Raises:
+        OSError: if they are not here and can't be had.
+    """
+    index = settings_on_hub(model_id, "model_index.json")
+    has_unet = isinstance(index, dict) and "unet" in index
+    return _tasks_of(settings_on_hub(model_id, "unet/config.json") if has_unet else None)
+
+
+def _tasks_of(unet: dict | None) -> list[str]:
+    """What a model with a UNet of these settings, or without one, can do."""
+    channels = unet.get("in_channels") if isinstance(unet, dict) else None
+    if isinstance(channels, int) and channels in _MADE_FOR:
+        return [_MADE_FOR[channels]]
+    return ["img2img", "text2img", "inpaint", "controlnet"]
 
 
 def describe_models() -> str:

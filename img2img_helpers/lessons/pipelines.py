@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from ..common.devices import is_out_of_memory, pick_device, place
 from ..common.hub import from_pretrained, told_by_hub
 from ..common.loading import damaged_file, quiet
 from ..common.settings import quoted
-from .models import MODELS, TASKS, ModelCard, card_for
+from .models import MODELS, TASKS, ModelCard, card_for, tasks_on_hub
 from .vocabulary import warn_about_unknown_words
 
 if TYPE_CHECKING:
@@ -68,12 +69,7 @@ def load_pipeline(
     if automatic:
         model = "classroom" if device == "cpu" else "sd15"
     card = card_for(model)
-    if task not in card.ids:
-        others = [name for name, other in MODELS.items() if task in other.ids]
-        raise ValueError(
-            f"The model {card.name!r} cannot do {task!r}, only {quoted(card.ids)}; "
-            f"for {task!r} use model={' or '.join(map(repr, others))}."
-        )
+    _check_task(task, card, card.ids)
     try:
         pipe, note = _load_onto(device, card, task, _pick_dtype(dtype, device, card))
     except OSError as error:
@@ -89,6 +85,15 @@ def load_pipeline(
     loaded = str(pipe.dtype).removeprefix("torch.")
     print(f"{card.title} for {task}, {loaded} on {device}" + (f" ({why})." if why else ".") + note)
     return pipe
+
+
+def _check_task(task: str, card: ModelCard, possible: Iterable[str]) -> None:
+    if task not in possible:
+        others = [name for name, other in MODELS.items() if task in other.ids]
+        raise ValueError(
+            f"The model {card.name!r} cannot do {task!r}, only {quoted(possible)}; "
+            f"for {task!r} use model={' or '.join(map(repr, others))}."
+        )
 
 
 def _pick_dtype(dtype: str | torch.dtype, device: str, card: ModelCard) -> torch.dtype:
@@ -126,8 +131,12 @@ def _load_first(card: ModelCard, task: str, dtype: torch.dtype) -> DiffusionPipe
     with quiet() as missing:  # before the classes are named: that imports transformers, which misses torchvision aloud
         cls = getattr(diffusers, TASKS[task])
         try:
+            if not (
+                card.name in MODELS or Path(card.name).is_dir()
+            ):  # before gigabytes of a wrong model are downloaded
+                _check_task(task, card, tasks_on_hub(card.name))
             parts = _task_parts(card, task, dtype)
-        except OSError as error:  # the folder is incomplete
+        except OSError as error:  # the folder is incomplete, or the hub silent
             raise _not_loaded(card, task, card.ids[task], error) from error
         if task == "controlnet":
             parts["controlnet"] = _first_of(
