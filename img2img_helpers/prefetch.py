@@ -3,6 +3,7 @@
     python -m img2img_helpers.prefetch --dry-run              what would be downloaded, and how much
     python -m img2img_helpers.prefetch                        Stable Diffusion 1.5, for img2img
     python -m img2img_helpers.prefetch --tasks inpaint controlnet
+    python -m img2img_helpers.prefetch --few-steps            with the LCM-LoRA of load_pipeline(few_steps=True)
 
 Files that are here already are not fetched again, and an interrupted download goes on where it stopped. The
 classroom model needs none of this: it is part of the package.
@@ -18,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .common.hub import told_by_hub
-from .lessons.models import MODELS, TASKS
+from .lessons.models import MODELS, TASKS, ModelCard
 
+NAMES = ("model.", "diffusion_pytorch_model.", "pytorch_lora_weights.")  # of weights in the libraries' own format
 SPARE = 2 * 10**9  # bytes that should stay free on the disk
 
 
@@ -56,7 +58,7 @@ def wanted_files(listing: dict[str, int]) -> dict[str, int]:
     chosen = []
     for folder in sorted({name.rpartition("/")[0] for name in weights}):
         here = [name for name in weights if name.rpartition("/")[0] == folder]
-        diffusers_names = [n for n in here if n.rpartition("/")[2].startswith(("model.", "diffusion_pytorch_model."))]
+        diffusers_names = [n for n in here if n.rpartition("/")[2].startswith(NAMES)]
         half = [name for name in diffusers_names if ".fp16." in name]
         plain = [name for name in diffusers_names if name.count(".") == 1]
         chosen += half or plain
@@ -108,13 +110,15 @@ def _size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"
 
 
-def _groups(card, tasks: list[str]) -> dict[tuple[str, ...], list[str]]:
+def _groups(card: ModelCard, tasks: list[str], few_steps: bool) -> dict[tuple[str, ...], list[str]]:
     """The ids to fetch, and the tasks that need them."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for task in tasks:
         groups.setdefault(card.ids[task], []).append(task)
         if task == "controlnet":
             groups.setdefault(card.controlnet_ids, []).append(task)
+    if few_steps:
+        groups[card.few_steps_ids] = ["few steps"]
     return groups
 
 
@@ -124,11 +128,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m img2img_helpers.prefetch", description=__doc__.split("\n")[0])
     parser.add_argument("--model", choices=hub_models, default=hub_models[0])
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=["img2img"], metavar="TASK", help=", ".join(TASKS))
+    parser.add_argument("--few-steps", action="store_true", help="the model's LCM-LoRA too")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be downloaded")
     args = parser.parse_args(arguments)
 
     failed, found = False, []
-    for ids, tasks in _groups(MODELS[args.model], args.tasks).items():
+    for ids, tasks in _groups(MODELS[args.model], args.tasks, args.few_steps).items():
         try:
             found.append(find_download(ids))
         except OSError as error:

@@ -1,5 +1,6 @@
 """`load_pipeline` on real SD-format folders: the code that loads hub models, without a hub."""
 
+import dataclasses
 import logging
 import shutil
 import subprocess
@@ -8,9 +9,10 @@ import urllib.request
 from types import SimpleNamespace
 
 import diffusers
+import numpy as np
 import pytest
 import torch
-from diffusers import AutoPipelineForText2Image, ControlNetModel
+from diffusers import AutoPipelineForText2Image, ControlNetModel, LCMScheduler
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -103,6 +105,39 @@ def test_a_folder_says_which_tasks_it_can_do(sd_folders, one_for_all):
     (one_for_all / "unet_inpaint" / "diffusion_pytorch_model.safetensors").unlink()
     with pytest.raises(OSError, match=r"could not be loaded .*the folder must be complete") as caught:
         load_pipeline("inpaint", str(one_for_all))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("task", models.FEW_STEPS_TASKS)
+def test_few_steps_are_two_calls_of_diffusers(task, tiny_sd15, capsys):
+    quick = load_pipeline(task, "sd15", few_steps=True)
+    assert f"Stable Diffusion 1.5 for {task} in few steps, float32 on cpu" in capsys.readouterr().out
+    assert isinstance(quick.scheduler, LCMScheduler)
+    assert quick.get_active_adapters() == ["lcm"]
+    by_hand = load_pipeline(task, "sd15")
+    by_hand.scheduler = LCMScheduler.from_config(by_hand.scheduler.config)
+
+    def edit(pipe) -> np.ndarray:
+        torch.manual_seed(0)
+        return np.asarray(run(pipe, task, 16), int)
+
+    without = edit(by_hand)
+    by_hand.load_lora_weights(MODELS["sd15"].few_steps_ids[-1])
+    assert np.array_equal(edit(quick), edit(by_hand))
+    assert np.abs(edit(quick) - without).max() > 0
+
+
+def test_few_steps_need_an_adapter_that_fits(tiny_sd15, sd_folders, one_for_all, monkeypatch):
+    with pytest.raises(ValueError, match=r"few_steps=True is for 'img2img', .*; for 'upscale' leave it out"):
+        load_pipeline("upscale", "sd15", few_steps=True)
+    monkeypatch.setitem(MODELS, "classroom", dataclasses.replace(MODELS["classroom"], few_steps_ids=()))
+    with pytest.raises(ValueError, match=r"'classroom' has no LCM-LoRA; for few_steps=True use model='sd15'"):
+        load_pipeline("img2img", "classroom", few_steps=True)
+    shutil.copytree(sd_folders["lcm_lora"], one_for_all / "lcm_lora")
+    assert load_pipeline("img2img", str(one_for_all), few_steps=True).get_active_adapters() == ["lcm"]
+    (one_for_all / "lcm_lora" / "pytorch_lora_weights.safetensors").write_bytes(b"cut off")
+    with pytest.raises(OSError, match=r"\(tried '.*lcm_lora'\): pytorch_lora_weights.safetensors is damaged") as caught:
+        load_pipeline("img2img", str(one_for_all), few_steps=True)
     assert "\n" not in str(caught.value)
 
 

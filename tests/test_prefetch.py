@@ -28,6 +28,7 @@ SD15 = {  # the kinds of files in the real repository
     "vae/config.json": 8,
     "vae/diffusion_pytorch_model.safetensors": 335_000_000,
 }
+LORA = {"README.md": 1, "pytorch_lora_weights.safetensors": 135_000_000, "pytorch_lora_weights.bin": 135_000_000}
 CONTROL = {"config.json": 100, "diffusion_pytorch_model.safetensors": 723_000_000}
 
 
@@ -60,7 +61,8 @@ def hub(monkeypatch):
     def model_info(self, model_id, **options):
         if model_id in gone:
             raise RuntimeError("404 Client Error.\nRepository Not Found")
-        files = SD15 if "controlnet" not in model_id and "control_v11" not in model_id else CONTROL
+        small = {"control": CONTROL, "lora": LORA}
+        files = next((files for word, files in small.items() if word in model_id), SD15)
         return SimpleNamespace(siblings=[SimpleNamespace(rfilename=n, size=s) for n, s in files.items()])
 
     def snapshot_download(model_id, allow_patterns):
@@ -94,6 +96,13 @@ def test_it_fetches_once_and_then_knows(hub, capsys, monkeypatch):
     assert prefetch.main(["--tasks", "controlnet"]) == 0
     assert len(hub.fetched) == 2
     assert "is here already" in capsys.readouterr().out
+
+
+def test_the_adapter_for_few_steps_is_fetched_on_request(hub, capsys, monkeypatch):
+    monkeypatch.setattr(prefetch.shutil, "disk_usage", lambda folder: SimpleNamespace(free=10**11))
+    assert prefetch.main(["--few-steps"]) == 0
+    assert hub.fetched == [MODELS["sd15"].ids["img2img"][1], MODELS["sd15"].few_steps_ids[0]]
+    assert "lcm-lora-sdv1-5, for few steps: 0.1 GB, 0.1 GB to download" in capsys.readouterr().out
 
 
 def test_a_full_disk_is_told_beforehand(hub, capsys, monkeypatch):

@@ -1,5 +1,6 @@
 """Write the smallest real Stable-Diffusion-format folders: diffusers' own classes, random weights."""
 
+import copy
 import dataclasses
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from diffusers import (
     StableDiffusionUpscalePipeline,
     UNet2DConditionModel,
 )
+from peft import LoraConfig, get_peft_model_state_dict
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from img2img_helpers.lessons.models import CLASSROOM_FOLDER, MODELS, TASKS, ModelCard
@@ -77,7 +79,10 @@ def parts(in_channels: int = 4, vae_levels: int = 4, **unet_options) -> dict:
 def write_all(folder: Path) -> dict[str, Path]:
     torch.manual_seed(0)
     no_checker = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-    folders = {name: folder / name for name in ("base", "base-fp16", "inpaint", "upscale", "controlnet", "instruct")}
+    folders = {
+        name: folder / name
+        for name in ("base", "base-fp16", "inpaint", "upscale", "controlnet", "instruct", "lcm_lora")
+    }
     base = StableDiffusionPipeline(**parts(), **no_checker)
     base.save_pretrained(folders["base"])
     ControlNetModel.from_unet(base.unet, conditioning_channels=3).save_pretrained(folders["controlnet"])
@@ -87,8 +92,16 @@ def write_all(folder: Path) -> dict[str, Path]:
         **parts(7, vae_levels=3, num_class_embeds=1000), low_res_scheduler=DDPMScheduler(), max_noise_level=350
     )
     upscaler.save_pretrained(folders["upscale"])
+    write_lora(base, folders["lcm_lora"])
     base.to(torch.float16).save_pretrained(folders["base-fp16"], variant="fp16")
     return folders
+
+
+def write_lora(base: StableDiffusionPipeline, folder: Path) -> None:
+    """A LoRA for the UNet of ``base``, of random numbers too: it changes pictures."""
+    adapted = copy.deepcopy(base.unet)
+    adapted.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False))
+    StableDiffusionPipeline.save_lora_weights(folder, get_peft_model_state_dict(adapted))
 
 
 def as_sd15(folders: dict[str, Path]) -> ModelCard:
@@ -96,4 +109,9 @@ def as_sd15(folders: dict[str, Path]) -> ModelCard:
     gone = "img2img-course/this-model-has-moved"
     homes = dict.fromkeys(TASKS, folders["base"]) | {task: folders[task] for task in ("inpaint", "upscale", "instruct")}
     ids = {task: (gone, str(home)) for task, home in homes.items()}
-    return dataclasses.replace(MODELS["sd15"], ids=ids, controlnet_ids=(gone, str(folders["controlnet"])))
+    return dataclasses.replace(
+        MODELS["sd15"],
+        ids=ids,
+        controlnet_ids=(gone, str(folders["controlnet"])),
+        few_steps_ids=(gone, str(folders["lcm_lora"])),
+    )

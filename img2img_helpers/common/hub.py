@@ -7,11 +7,13 @@ import re
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
 from .http_errors import refusal
 
+LORA_FILE = "pytorch_lora_weights.safetensors"
 _ADVICE = {
     401: "check the id, and if the model is private, log in with the command hf auth login",
     403: "accept the licence on the model's page, then log in with the command hf auth login",
@@ -87,10 +89,23 @@ def from_pretrained(cls, model_id: str, size: str, **options):
     if Path(model_id).is_dir():
         has_fp16 = any(Path(model_id).rglob("*.fp16.safetensors"))
         return cls.from_pretrained(model_id, **options, **({"variant": "fp16"} if has_fp16 else {}))
-    variants = ({"variant": "fp16"}, {})
+    return _fetched(cls.from_pretrained, model_id, size, ({"variant": "fp16"}, {}), options)
+
+
+def load_lora_weights(pipe, model_id: str, size: str, adapter_name: str) -> None:
+    """``pipe.load_lora_weights`` in the same way, from the file that diffusers saves a LoRA as."""
+    options = {"weight_name": LORA_FILE, "adapter_name": adapter_name, "use_safetensors": True}
+    if Path(model_id).is_dir():
+        pipe.load_lora_weights(model_id, **options)
+    else:
+        _fetched(pipe.load_lora_weights, model_id, size, ({},), options)
+
+
+def _fetched(load: Callable, model_id: str, size: str, variants: Iterable[dict], options: dict):
+    """What ``load`` makes of the first of ``variants`` that is here or, if none is, that the hub has."""
     for variant in variants:
         try:
-            return cls.from_pretrained(model_id, local_files_only=True, **options, **variant)
+            return load(model_id, local_files_only=True, **options, **variant)
         except (ValueError, OSError):  # not downloaded yet, or not in this variant
             pass
     if not hub_answers():
@@ -99,7 +114,7 @@ def from_pretrained(cls, model_id: str, size: str, **options):
     with _download_bars():
         for variant in variants:
             try:
-                return cls.from_pretrained(model_id, **options, **variant)
+                return load(model_id, **options, **variant)
             except Exception as error:  # the hub's clients raise their transport library's own errors
                 failure = error
                 if not isinstance(error, ValueError) and not re.search("file named|variant=", str(error)):

@@ -21,6 +21,7 @@ TASKS = {  # and diffusers' class for each
 # What a UNet was made for, by its input channels: 4 of noisy latents, and 5 of mask and masked picture, 4 of the picture to
 # edit, or 3 of the coarse picture.
 _MADE_FOR = {9: "inpaint", 8: "instruct", 7: "upscale"}
+FEW_STEPS_TASKS = ("img2img", "text2img", "inpaint", "controlnet")  # those with the UNet that an LCM-LoRA is made for
 CLASSROOM_FOLDER = Path(__file__).parent.parent / "classroom"
 
 
@@ -33,6 +34,7 @@ class ModelCard:
         title: the name that people use.
         ids: for each task, hub ids or folders that hold the same weights, tried in order.
         controlnet_ids: the ControlNets that go with ``ids["controlnet"]``, likewise.
+        few_steps_ids: LCM-LoRAs, with which the model edits in four to eight steps, likewise; none if there is none.
         licence: of the weights.
         download_gb: for the task img2img, in fp16 where there is such a variant; 0 if bundled or unknown.
         memory_gb: graphics memory (or RAM on a CPU) that one edit at native size needs, roughly.
@@ -57,6 +59,7 @@ class ModelCard:
     guidance_scale: float
     checked: str
     controlnet_ids: tuple[str, ...] = ()
+    few_steps_ids: tuple[str, ...] = ()
 
 
 _SD15 = ("stable-diffusion-v1-5/stable-diffusion-v1-5", "benjamin-paine/stable-diffusion-v1-5")
@@ -89,6 +92,7 @@ MODELS: dict[str, ModelCard] = {
             "upscale": ("stabilityai/stable-diffusion-x4-upscaler", "sd2-community/stable-diffusion-x4-upscaler"),
         },
         controlnet_ids=("lllyasviel/control_v11p_sd15_canny", "lllyasviel/sd-controlnet-canny"),
+        few_steps_ids=("latent-consistency/lcm-lora-sdv1-5",),  # 0.13 GB, CreativeML Open RAIL++-M
         licence="CreativeML OpenRAIL-M",
         download_gb=2.8,
         memory_gb=3.5,
@@ -122,12 +126,13 @@ def card_for(model: str) -> ModelCard:
             f"There is no model {model!r}; choose {quoted(MODELS)}, a hub id such as "
             f"'{MODELS['sd15'].ids['img2img'][0]}', or a folder that exists."
         )
-    own_control, sd15 = folder / "controlnet", MODELS["sd15"]
+    own_control, own_lora, sd15 = folder / "controlnet", folder / "lcm_lora", MODELS["sd15"]
     return ModelCard(
         name=model,
         title=model,
         ids=dict.fromkeys(_tasks_in(folder) if is_folder else TASKS, (model,)),
         controlnet_ids=(str(own_control),) if own_control.is_dir() else sd15.controlnet_ids,
+        few_steps_ids=(str(own_lora),) if own_lora.is_dir() else sd15.few_steps_ids,
         licence="see the model's page",
         download_gb=0.0,
         memory_gb=sd15.memory_gb,

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..common.devices import is_out_of_memory, pick_device, place
-from ..common.hub import from_pretrained, told_by_hub
+from ..common.hub import from_pretrained, load_lora_weights, told_by_hub
 from ..common.loading import damaged_file, quiet
 from ..common.settings import quoted
-from .models import MODELS, TASKS, ModelCard, card_for, tasks_on_hub
+from .models import FEW_STEPS_TASKS, MODELS, TASKS, ModelCard, card_for, tasks_on_hub
 from .vocabulary import warn_about_unknown_words
 
 if TYPE_CHECKING:
@@ -24,7 +24,12 @@ DTYPES = ("float32", "float16", "bfloat16")
 
 
 def load_pipeline(
-    task: str = "img2img", model: str = "auto", *, device: str = "auto", dtype: str | torch.dtype = "auto"
+    task: str = "img2img",
+    model: str = "auto",
+    *,
+    few_steps: bool = False,
+    device: str = "auto",
+    dtype: str | torch.dtype = "auto",
 ) -> DiffusionPipeline:
     """Load a plain diffusers pipeline and say in one line what was chosen and why.
 
@@ -41,6 +46,9 @@ def load_pipeline(
         model: a name in :data:`MODELS`, a hub id, the path of an SD-format folder, or ``auto``:
             Stable Diffusion 1.5 on a GPU, the classroom model without one or when the hub cannot
             be reached. The environment variable ``IMG2IMG_MODEL`` replaces ``auto``.
+        few_steps: add the model's LCM-LoRA, by diffusers' ``pipe.load_lora_weights`` and ``LCMScheduler``: an edit then
+            takes four to eight steps at a guidance scale of 1 to 2. For ``img2img``, ``text2img``, ``inpaint`` and
+            ``controlnet``.
         device: ``cuda``, ``mps``, ``cpu`` or ``auto``, the first of these that is there. The
             environment variable ``IMG2IMG_DEVICE`` replaces ``auto``.
         dtype: ``float32``, ``float16``, ``bfloat16``, a ``torch.dtype``, or ``auto``: float32 on a
@@ -51,7 +59,8 @@ def load_pipeline(
         A pipeline of diffusers' own class, in evaluation mode, on the device.
 
     Raises:
-        ValueError: for a task, model, device or dtype that is not known; names those that are.
+        ValueError: for a task, model, device or dtype that is not known; names those that are. For ``few_steps`` with
+            another task, or with a model that has no LCM-LoRA.
         OSError: when none of a hub model's ids could be loaded; says what to do.
 
     Example:
@@ -70,20 +79,27 @@ def load_pipeline(
         model = "classroom" if device == "cpu" else "sd15"
     card = card_for(model)
     _check_task(task, card, card.ids)
+    if few_steps:
+        _check_few_steps(task, card)
     try:
-        pipe, note = _load_onto(device, card, task, _pick_dtype(dtype, device, card))
+        pipe, note = _load_onto(device, card, task, _pick_dtype(dtype, device, card), few_steps)
     except OSError as error:
-        if not automatic or task not in MODELS["classroom"].ids:
+        if (
+            not automatic
+            or task not in MODELS["classroom"].ids
+            or (few_steps and not MODELS["classroom"].few_steps_ids)
+        ):
             raise
         print(f"{error} Using the classroom model instead.")
         card, why = MODELS["classroom"], "it needs no download"
-        pipe, note = _load_onto(device, card, task, _pick_dtype(dtype, device, card))
+        pipe, note = _load_onto(device, card, task, _pick_dtype(dtype, device, card), few_steps)
     if device == "cpu":
         _use_channels_last(pipe)
     if card.name == "classroom":
         warn_about_unknown_words(pipe)
     loaded = str(pipe.dtype).removeprefix("torch.")
-    print(f"{card.title} for {task}, {loaded} on {device}" + (f" ({why})." if why else ".") + note)
+    how = f"{task} in few steps" if few_steps else task
+    print(f"{card.title} for {how}, {loaded} on {device}" + (f" ({why})." if why else ".") + note)
     return pipe
 
 
@@ -112,9 +128,23 @@ def _pick_dtype(dtype: str | torch.dtype, device: str, card: ModelCard) -> torch
     return torch.float16
 
 
-def _load_onto(device: str, card: ModelCard, task: str, dtype: torch.dtype) -> tuple[DiffusionPipeline, str]:
+def _check_few_steps(task: str, card: ModelCard) -> None:
+    if task not in FEW_STEPS_TASKS:
+        raise ValueError(f"few_steps=True is for {quoted(FEW_STEPS_TASKS)}; for {task!r} leave it out.")
+    if not card.few_steps_ids:
+        others = [name for name, other in MODELS.items() if other.few_steps_ids]
+        raise ValueError(
+            f"The model {card.name!r} has no LCM-LoRA; for few_steps=True use model={' or '.join(map(repr, others))}."
+        )
+
+
+def _load_onto(
+    device: str, card: ModelCard, task: str, dtype: torch.dtype, few_steps: bool
+) -> tuple[DiffusionPipeline, str]:
     """The pipeline on its device, and what to tell of that beyond the ordinary."""
     pipe = _load_first(card, task, dtype)
+    if few_steps:
+        _add_few_steps(pipe, card, task)
     weights = sum(p.nbytes for p in _parameters(pipe))
     # a quarter more than the weights, where the card says nothing larger, for what an edit computes
     return pipe, place(pipe, device, max(card.memory_gb * 1e9, 1.25 * weights))
@@ -139,10 +169,17 @@ def _load_first(card: ModelCard, task: str, dtype: torch.dtype) -> DiffusionPipe
         except OSError as error:  # the folder is incomplete, or the hub silent
             raise _not_loaded(card, task, card.ids[task], error) from error
         if task == "controlnet":
-            parts["controlnet"] = _first_of(
-                card, task, diffusers.ControlNetModel, card.controlnet_ids, torch_dtype=dtype
+            parts["controlnet"] = _first(
+                card,
+                task,
+                card.controlnet_ids,
+                lambda one: from_pretrained(diffusers.ControlNetModel, one, "", torch_dtype=dtype),
             )
-        pipe = _first_of(card, task, cls, card.ids[task], torch_dtype=dtype, **parts)
+        told = card.download_gb and card.ids[task] == card.ids.get("img2img")  # what the card gives the size of
+        size = f"about {card.download_gb:g} GB" if told else ""
+        pipe = _first(
+            card, task, card.ids[task], lambda one: from_pretrained(cls, one, size, torch_dtype=dtype, **parts)
+        )
     if missing:
         named = {one for note in missing for one in re.findall(r"[A-Z]\w+(?= LOAD REPORT| were not)", note)}
         told = (
@@ -153,6 +190,15 @@ def _load_first(card: ModelCard, task: str, dtype: torch.dtype) -> DiffusionPipe
             raise OSError(told)
         warnings.warn(told, stacklevel=4)  # drawn at random
     return pipe
+
+
+def _add_few_steps(pipe: DiffusionPipeline, card: ModelCard, task: str) -> None:
+    """Let ``pipe`` edit in a few steps (Luo et al. 2023, "LCM-LoRA")."""
+    from diffusers import LCMScheduler
+
+    pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config)
+    with quiet():
+        _first(card, task, card.few_steps_ids, lambda lora: load_lora_weights(pipe, lora, "0.13 GB", "lcm"))
 
 
 def _task_parts(card: ModelCard, task: str, dtype: torch.dtype) -> dict:
@@ -172,11 +218,12 @@ def _task_parts(card: ModelCard, task: str, dtype: torch.dtype) -> dict:
     return parts
 
 
-def _first_of(card: ModelCard, task: str, cls, ids: tuple[str, ...], **options):
-    last, size = None, f"about {card.download_gb:g} GB" if card.download_gb else ""
+def _first(card: ModelCard, task: str, ids: tuple[str, ...], load: Callable[[str], object]):
+    """What ``load`` makes of the first of ``ids`` that can be had."""
+    last = None
     for model_id in ids:
         try:
-            return from_pretrained(cls, model_id, size if model_id in card.ids.get("img2img", ()) else "", **options)
+            return load(model_id)
         except Exception as error:  # not found, no connection, a file is missing, damaged or not of this kind
             if is_out_of_memory(error):
                 raise
