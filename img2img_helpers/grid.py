@@ -3,6 +3,7 @@
     python -m img2img_helpers.grid edits --image photo.jpg --prompts "a watercolor" --strengths 0.3 0.5 0.7
     accelerate launch --num_processes 2 -m img2img_helpers.grid edits --image photo.jpg ...     on two GPUs
     torchrun --nproc_per_node 2 -m img2img_helpers.grid edits --image photo.jpg ...             on a CPU
+    python -m img2img_helpers.grid fills --task inpaint --image photo.jpg --mask-image mask.png --prompts "a crown"
 
 Every edit becomes a PNG in the folder as soon as it is finished, with its recipe inside; edits that are there already
 are not made again. When all are there, ``overview.png`` shows them.
@@ -11,10 +12,12 @@ are not made again. When all are there, ``overview.png`` shows them.
 from __future__ import annotations
 
 import argparse
+import inspect
 import itertools
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +26,7 @@ from PIL import Image
 
 from .common.writing import make_folder
 from .lessons.images import example_image, example_names, load_image, prepare_image
+from .lessons.models import TASKS
 from .lessons.pipelines import load_pipeline
 from .lessons.recipes import EditPass, Recipe, provenance
 from .lessons.sweep import Edit, run_edits
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
     from accelerate import PartialState
 
 MOST_SHOWN = 200  # edits in the overview
+INPUTS = {"inpaint": "mask_image", "controlnet": "control_image"}  # what a task needs beside the picture
+SAME = ("model", "pipeline", "scheduler", "image", *INPUTS.values())  # in all edits of a grid
 
 
 def combinations(
@@ -71,21 +77,31 @@ def missing(folder: Path, edits: Sequence[EditPass], here: dict[str, str]) -> li
             found.append(number)
             continue
         kept = Recipe.load(path)
-        same = all(kept.made_with.get(name) == here[name] for name in ("model", "scheduler", "image"))
+        same = all(kept.made_with.get(name) == here.get(name) for name in SAME)
         if kept.passes != (edit,) or not same:
             raise ValueError(f"{path} is from another grid, and would be lost; choose another folder.")
     return found
 
 
-def make_grid(pipe, image, edits: Sequence[EditPass], folder: Path, *, max_batch: int | None = None) -> list[int]:
+def make_grid(
+    pipe,
+    image,
+    edits: Sequence[EditPass],
+    folder: Path,
+    *,
+    inputs: Mapping[str, Image.Image] | None = None,
+    max_batch: int | None = None,
+) -> list[int]:
     """Make this process's share of what is missing in ``folder``.
 
     Args:
-        pipe: an img2img pipeline.
+        pipe: a pipeline for any task.
         image: of a size that ``pipe`` takes.
-        edits: all of the grid's, the same in every process, with one ``negative_prompt`` and number of steps.
+        edits: all of the grid's, the same in every process, with one ``negative_prompt`` and number of steps. A task
+            that has no strength leaves it unused.
         folder: shared by the processes.
-        max_batch: as for :func:`~img2img_helpers.strength_sweep`.
+        inputs: further pictures that ``pipe`` is called with, by argument: ``mask_image``, ``control_image``.
+        max_batch: of img2img, as for :func:`~img2img_helpers.strength_sweep`; other tasks make one edit at a time.
 
     Returns:
         The numbers of the edits that this process made.
@@ -97,18 +113,35 @@ def make_grid(pipe, image, edits: Sequence[EditPass], folder: Path, *, max_batch
         raise ValueError(
             "A grid needs edits that share one negative_prompt and num_inference_steps; make a grid of each."
         )
-    state, here = processes(), provenance(pipe, image)
+    state, here = processes(), provenance(pipe, image, **(inputs or {}))
     todo = missing(make_folder(folder), edits, here)
     state.wait_for_everyone()  # all have looked before the first one writes
     mine = todo[state.process_index :: state.num_processes]
-    settings = [Edit(e.prompt, e.strength, e.guidance_scale, e.seed) for e in (edits[number] for number in mine)]
-    call = {"negative_prompt": edits[0].negative_prompt, "num_inference_steps": edits[0].num_inference_steps}
-    for k, picture in run_edits(pipe, image, settings, max_batch=max_batch, **call) if settings else ():
-        Recipe((edits[mine[k]],), made_with=here).save(place(folder, mine[k]), picture)
+    for number, picture in _pictures(pipe, image, {k: edits[k] for k in mine}, inputs or {}, max_batch):
+        Recipe((edits[number],), made_with=here).save(place(folder, number), picture)
     state.wait_for_everyone()
     if state.is_main_process and todo:
         _overview(folder, edits)
     return mine
+
+
+def _pictures(
+    pipe, image, edits: Mapping[int, EditPass], inputs: Mapping, max_batch: int | None
+) -> Iterator[tuple[int, Image.Image]]:
+    """Each of ``edits`` with its number, as soon as it is made."""
+    takes = inspect.signature(pipe.__call__).parameters
+    if inputs or "strength" not in takes:
+        import torch
+
+        for number, edit in edits.items():
+            call = asdict(edit) | {"generator": torch.Generator().manual_seed(edit.seed), "image": image, **inputs}
+            yield number, pipe(**{name: value for name, value in call.items() if name in takes}).images[0]
+    elif edits:
+        numbers, some = list(edits), next(iter(edits.values()))
+        settings = [Edit(e.prompt, e.strength, e.guidance_scale, e.seed) for e in edits.values()]
+        call = {"negative_prompt": some.negative_prompt, "num_inference_steps": some.num_inference_steps}
+        for k, picture in run_edits(pipe, image, settings, max_batch=max_batch, **call):
+            yield numbers[k], picture
 
 
 def processes() -> PartialState:
@@ -139,10 +172,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns 0 if the grid is complete."""
     parser = argparse.ArgumentParser(prog="python -m img2img_helpers.grid", description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, help="where the edits go, and where an earlier run left some")
+    parser.add_argument("--task", choices=TASKS, default="img2img")
     parser.add_argument("--image", required=True, help="a file, an address, or the name of an example")
+    parser.add_argument("--mask-image", help="for inpaint: white where the picture is to be painted anew")
+    parser.add_argument("--control-image", help="for controlnet: white edges on black")
     parser.add_argument("--prompts", nargs="+", required=True)
     parser.add_argument("--negative-prompt", default="")
-    parser.add_argument("--strengths", nargs="+", type=float, default=[0.3, 0.5, 0.7])
+    parser.add_argument("--strengths", nargs="+", type=float, help="0.3 0.5 0.7 where the task has one")
     parser.add_argument("--guidance-scales", nargs="+", type=float, default=[7.5])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--steps", type=int, default=30)
@@ -151,19 +187,32 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     state = processes()
     try:
+        needed = INPUTS.get(args.task)
+        given = {name: source for name in INPUTS.values() if (source := getattr(args, name))}
+        if set(given) != {needed} - {None}:
+            told = f"needs --{needed.replace('_', '-')} and nothing" if needed else "takes no picture"
+            raise ValueError(f"The task {args.task!r} {told} beside --image.")
+        device = str(state.device) if state.num_processes > 1 else "auto"
+        pipe = load_pipeline(args.task, args.model, device=device)
+        has_strength = "strength" in inspect.signature(pipe.__call__).parameters
+        if args.strengths and not has_strength:
+            raise ValueError(f"The task {args.task!r} has no strength; leave --strengths out.")
         edits = combinations(
             args.prompts,
-            args.strengths,
+            args.strengths or ([0.3, 0.5, 0.7] if has_strength else [1.0]),
             args.guidance_scales,
             args.seeds,
             negative_prompt=args.negative_prompt,
             num_inference_steps=args.steps,
         )
-        picture = _picture(args.image)
-        device = str(state.device) if state.num_processes > 1 else "auto"
-        pipe = load_pipeline("img2img", args.model, device=device)
-        size = pipe.unet.config.sample_size * pipe.vae_scale_factor
-        made = make_grid(pipe, prepare_image(picture, size).image, edits, args.folder, max_batch=args.max_batch)
+        # an upscaler is given a picture of the size of its latents
+        size = pipe.unet.config.sample_size * (1 if args.task == "upscale" else pipe.vae_scale_factor)
+        pictures = [_picture(source) for source in (args.image, *given.values())]
+        if len({picture.size for picture in pictures}) != 1:
+            raise ValueError(f"--image and --{needed.replace('_', '-')} differ in size; make them equal.")
+        picture, *others = (prepare_image(picture, size).image for picture in pictures)
+        inputs = dict(zip(given, others, strict=True))
+        made = make_grid(pipe, picture, edits, args.folder, inputs=inputs, max_batch=args.max_batch)
     except (ValueError, OSError) as error:
         print(error)
         return 1

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -14,7 +15,9 @@ import pytest
 from PIL import Image
 
 from img2img_helpers import EditPass, Recipe, example_image, grid, load_pipeline, prepare_image
+from img2img_helpers.lessons.models import TASKS
 
+MASK = str(Path(__file__).parent.parent / "book" / "covers" / "01_setup.jpg")  # any picture that is not as large
 PROMPTS, STRENGTHS, SEEDS = ["a lake", "pine trees"], [0.4, 0.8], [0, 1, 2]
 
 
@@ -62,7 +65,42 @@ def test_wrong_settings_end_in_a_sentence(capsys, tmp_path):
     assert "strength must be a number from 0 to 1, not 2" in capsys.readouterr().out
     assert grid.main([str(tmp_path), "--image", "gone.png", "--prompts", "a lake"]) == 1
     assert "There is no image file 'gone.png'" in capsys.readouterr().out
+    call = [str(tmp_path), "--image", "car", "--prompts", "a lake"]
+    for more, told in (
+        (["--task", "inpaint"], "The task 'inpaint' needs --mask-image and nothing beside --image."),
+        (["--mask-image", "car"], "The task 'img2img' takes no picture beside --image."),
+        (["--task", "upscale", "--strengths", "0.5"], "The task 'upscale' has no strength; leave --strengths out."),
+        (["--task", "inpaint", "--mask-image", MASK], "--image and --mask-image differ in size; make them equal."),
+    ):
+        assert grid.main([*call, *more]) == 1
+        assert told in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("task", [task for task in TASKS if task != "img2img"])
+def test_every_task_has_its_grid(task, sd_folders, tmp_path, capsys):
+    Image.new("RGB", example_image("car").size, "white").save(tmp_path / "white.png")
+    model = sd_folders.get(task, sd_folders["base"])
+    if task == "controlnet":
+        model = shutil.copytree(sd_folders["base"], tmp_path / "model")
+        shutil.copytree(sd_folders["controlnet"], model / "controlnet")
+    call = [str(tmp_path / "edits"), "--task", task, "--image", "car", "--model", str(model), "--prompts", *PROMPTS]
+    call += [
+        "--steps",
+        "4",
+        *([f"--{grid.INPUTS[task].replace('_', '-')}", str(tmp_path / "white.png")] if task in grid.INPUTS else []),
+    ]
+    assert grid.main(call) == 0
+    count = len(PROMPTS) * (3 if task in ("inpaint", "controlnet") else 1)
+    assert f"made {count} of {count} edits" in capsys.readouterr().out
+    files = sorted((tmp_path / "edits").glob("edit-*.png"))
+    assert len(files) == count
+    made_with = Recipe.load(files[0]).made_with
+    assert (grid.INPUTS.get(task) in made_with) == (task in grid.INPUTS)
+    assert made_with["pipeline"] == type(load_pipeline(task, str(model))).__name__
+    assert not np.array_equal(*(Image.open(files[i]) for i in (0, -1)))
+    assert grid.main(call) == 0, "and goes on where it was"
+    assert f"made 0 of {count} edits" in capsys.readouterr().out
 
 
 def test_edits_that_cannot_share_a_grid(tiny_pipe, small, tmp_path):

@@ -135,8 +135,15 @@ def test_solutions_are_folded_and_pass_and_unsolved_exercises_do_not(path):
 
 def test_models_are_named_as_in_the_table_of_models():
     """A model that has moved is changed in MODELS; nobody then finds its old place in a lesson."""
-    hub_id = re.compile(r"\b[\w-]+/[\w.-]*(?:diffusion|control|upscaler|pix2pix|sdxl|sd15|flux)[\w.-]*", re.IGNORECASE)
-    known = {one for card in MODELS.values() for ids in (*card.ids.values(), card.controlnet_ids) for one in ids}
+    hub_id = re.compile(
+        r"\b[\w-]+/[\w.-]*(?:diffusion|control|upscaler|pix2pix|lora|sdxl|sd15|flux)[\w.-]*", re.IGNORECASE
+    )
+    known = {
+        one
+        for card in MODELS.values()
+        for ids in (*card.ids.values(), card.controlnet_ids, card.few_steps_ids)
+        for one in ids
+    }
     known = {one for one in known if not Path(one).is_absolute()}
     assert len(known) >= 5
     assert all(hub_id.fullmatch(one) for one in known), "this test must see every hub id"

@@ -328,8 +328,11 @@ def _load_latents(path: Path) -> torch.Tensor:
     return latents.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
 
 
-def provenance(pipe: DiffusionPipeline, image: Image.Image) -> dict[str, str]:
-    """What an edit of ``image`` is made with, as :attr:`Recipe.made_with` keeps it; names no folder."""
+def provenance(pipe: DiffusionPipeline, image: Image.Image, **others: Image.Image) -> dict[str, str]:
+    """What an edit of ``image``, and of ``others`` such as a mask, is made with.
+
+    As :attr:`Recipe.made_with` keeps it; names no folder.
+    """
     device = pipe._execution_device.type  # with parts kept on the CPU until they are needed, still the GPU
     if device == "cuda":
         import torch
@@ -338,16 +341,18 @@ def provenance(pipe: DiffusionPipeline, image: Image.Image) -> dict[str, str]:
     elif device == "cpu":
         device = f"cpu ({platform.machine()})"
     name = str(pipe.config.get("_name_or_path") or "unknown")
-    return {
-        "model": Path(name).name if Path(name).exists() else name,  # a folder's path is nobody else's business
-        "pipeline": type(pipe).__name__,
-        "scheduler": f"{type(pipe.scheduler).__name__} ({_digest(pipe.scheduler.to_json_string().encode())[:8]})",
-        "device": device,
-        "dtype": str(pipe.dtype).removeprefix("torch."),
-        "torch": version("torch").split("+")[0],
-        "diffusers": version("diffusers"),
-        "image": _digest(f"{image.size}".encode() + image.tobytes()),
-    }
+    return (
+        {
+            "model": Path(name).name if Path(name).exists() else name,  # a folder's path is nobody else's business
+            "pipeline": type(pipe).__name__,
+            "scheduler": f"{type(pipe.scheduler).__name__} ({_digest(pipe.scheduler.to_json_string().encode())[:8]})",
+            "device": device,
+            "dtype": str(pipe.dtype).removeprefix("torch."),
+            "torch": version("torch").split("+")[0],
+            "diffusers": version("diffusers"),
+        }
+        | {name: _digest(f"{one.size}".encode() + one.tobytes()) for name, one in {"image": image, **others}.items()}
+    )
 
 
 def _digest(data: bytes) -> str:
