@@ -124,7 +124,7 @@ def _groups(card: ModelCard, tasks: list[str], few_steps: bool) -> dict[tuple[st
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns 0 if all is there in the end."""
-    hub_models = [name for name, card in MODELS.items() if not Path(card.ids["img2img"][0]).is_dir()]
+    hub_models = [name for name, card in MODELS.items() if not Path(next(iter(card.ids.values()))[0]).is_dir()]
     parser = argparse.ArgumentParser(prog="python -m img2img_helpers.prefetch", description=__doc__.split("\n")[0])
     parser.add_argument("--model", choices=hub_models, default=hub_models[0])
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=["img2img"], metavar="TASK", help=", ".join(TASKS))

@@ -22,7 +22,10 @@ import torch
 from PIL import Image
 
 import img2img_helpers as helpers
-from img2img_helpers import EditPass, Recipe, example_image
+from img2img_helpers import MODELS, EditPass, Recipe, example_image
+
+MODEL_NAMES = ", ".join(map(repr, MODELS))
+UPSCALERS = " or ".join(repr(name) for name, card in MODELS.items() if "upscale" in card.ids)
 
 
 class Case(NamedTuple):
@@ -755,12 +758,12 @@ CASES: dict[str, list[Case]] = {
         Case(
             "a task that the model cannot do",
             lambda g: helpers.load_pipeline("upscale", g.base),
-            "The model 'folder' cannot do 'upscale', only 'img2img', 'text2img', 'inpaint', 'controlnet'; for 'upscale' use model='classroom' or 'sd15'.",
+            f"The model 'folder' cannot do 'upscale', only 'img2img', 'text2img', 'inpaint', 'controlnet'; for 'upscale' use model={UPSCALERS}.",
         ),
         Case(
             "a model name with a slip",
             lambda g: helpers.load_pipeline("img2img", "sd-15"),
-            "There is no model 'sd-15'; choose 'classroom', 'sd15', a hub id such as 'stable-diffusion-v1-5/stable-diffusion-v1-5', or a folder that exists.",
+            f"There is no model 'sd-15'; choose {MODEL_NAMES}, a hub id such as 'stable-diffusion-v1-5/stable-diffusion-v1-5', or a folder that exists.",
         ),
         Case(
             "a folder that holds no model",
@@ -795,7 +798,7 @@ CASES: dict[str, list[Case]] = {
         Case(
             "a model that is no text",
             lambda g: helpers.load_pipeline("img2img", ""),
-            "There is no model ''; choose 'classroom', 'sd15', a hub id such as 'stable-diffusion-v1-5/stable-diffusion-v1-5', or a folder that exists.",
+            f"There is no model ''; choose {MODEL_NAMES}, a hub id such as 'stable-diffusion-v1-5/stable-diffusion-v1-5', or a folder that exists.",
         ),
         Case(
             "whole numbers as dtype",

@@ -34,7 +34,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _insert_wrong_answers(lesson: IPyNbFile, items: list[pytest.Item]) -> None:
-    for number, cells in wrong_answers(lesson.nb, Path(lesson.path).stem).items():
+    try:
+        answers = wrong_answers(lesson.nb, Path(lesson.path).stem)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from error
+    for number, cells in answers.items():
         own = lesson.nb.cells[number]
         at = next((i for i, item in enumerate(items) if getattr(item, "cell", None) is own), None)
         if at is None:  # another cell alone was asked for

@@ -74,6 +74,13 @@ def test_every_style_and_time_is_another_picture(style, subject):
         assert all(np.abs(one.astype(int) - other).mean() > 1 for other in pictures[:i])
 
 
+@pytest.mark.parametrize("subject", scenes.SUBJECTS)
+def test_every_style_is_another_picture(subject):
+    pictures = [painter.paint(scenes.Scene(subject, style=style, layout=1)).image for style in scenes.STYLES]
+    for i, one in enumerate(pictures):
+        assert all(np.abs(one.astype(int) - other).mean() > 5 for other in pictures[:i])
+
+
 def test_captions_name_what_they_should():
     rng = np.random.default_rng(0)
     scene = scenes.Scene("car", style="pencil", time="night", color="blue", place="beach road")

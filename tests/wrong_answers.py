@@ -3,6 +3,8 @@
 Each is what the exercise's own cell becomes: text of it → what stands there instead.
 """
 
+import re
+
 import nbformat
 
 WRONG: dict[str, dict[int, list[dict[str, str]]]] = {
@@ -174,8 +176,9 @@ def wrong_answers(notebook: nbformat.NotebookNode, stem: str) -> dict[int, list[
         for changes in answers[number]:
             source = notebook.cells[own].source
             for old, new in changes.items():
-                if source.count(old) != 1:
-                    raise ValueError(f"{stem}, exercise {number}: {old!r} is there {source.count(old)} times")
-                source = source.replace(old, new)
+                whole = re.escape(old) + r"(?![\w.])"  # and not 0.1 in 0.15
+                source, times = re.subn(whole, lambda _, new=new: new, source)
+                if times != 1:
+                    raise ValueError(f"{stem}, exercise {number}: {old!r} is there {times} times")
             found[own].append(nbformat.v4.new_code_cell(source))
     return found

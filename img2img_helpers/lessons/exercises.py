@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,15 +11,6 @@ import numpy as np
 from ..common.settings import listed, number, short
 from .images import load_image
 from .measure import as_mask, color_distance, structure_similarity
-
-# What check_edit can measure: how it is called, and what raises and lowers the number.
-_MEASURES = {
-    "structure": ("structure kept", "less strength", "more strength"),
-    "brightness": ("brightness", "a brighter light in the prompt", "a darker light in the prompt, or more strength"),
-    "saturation": ("colour saturation", "a more colourful style", "a style without colour, or more strength"),
-    "color": ("colour distance", "more strength or guidance", "less strength, or match_colors afterwards"),
-    "hue": ("hue", "another colour in the prompt", "another colour in the prompt"),
-}
 
 
 @dataclass(frozen=True)
@@ -111,17 +103,19 @@ def check_edit(result, original, mask=None, *, hint: str = "", **ranges: tuple[f
         )
     told = []
     for name, (low, high) in ranges.items():
-        measure, part = parts[name]
-        label, more, less = _MEASURES[measure]
-        label += f" {part} the mask" if part else ""
+        measure, part = _MEASURES[parts[name][0]], parts[name][1]
+        label = measure.label + (f" {part} the mask" if part else "")
         where = None if not part else _part(mask, original.size, part)
-        digits = 0 if measure == "hue" else 2
-        value = round(_measured(measure, result, original, where), digits)  # compare what the message shows
+        digits = measure.digits
+        value = round(measure.of(original, result, where=where), digits)  # compare what the message shows
         if np.isnan(value):
             return Feedback(False, f"Not yet: there is no colour of which to tell the {label}. Try more strength.")
-        around_red = measure == "hue" and low > high
+        around_red = low > high
         if not (value >= low or value <= high if around_red else low <= value <= high):
-            limit, advice = (f"least {low:.{digits}f}", more) if value < low else (f"most {high:.{digits}f}", less)
+            if value < low:
+                limit, advice = f"least {low:.{digits}f}", measure.if_low
+            else:
+                limit, advice = f"most {high:.{digits}f}", measure.if_high
             return Feedback(
                 False, f"Not yet: {label} is {value:.{digits}f}, it should be at {limit}. {hint or f'Try {advice}.'}"
             )
@@ -131,7 +125,7 @@ def check_edit(result, original, mask=None, *, hint: str = "", **ranges: tuple[f
 
 def _range(name: str, pair) -> tuple[float, float]:
     """Lowest and highest value allowed of the measure ``name``, if it can have them."""
-    most = {"color": 100, "hue": 360}.get(name.partition("_")[0], 1)
+    most = _MEASURES[name.partition("_")[0]].most
     try:
         low, high = (number(name, one) for one in listed(name, pair))
         right = low <= most and (low <= high or most == 360)  # hues go round in a circle
@@ -151,17 +145,17 @@ def _part(mask, size: tuple[int, int], part: str) -> np.ndarray:
     return inside if part == "inside" else ~inside
 
 
-def _measured(measure: str, result, original, where: np.ndarray | None) -> float:
-    if measure == "structure":
-        return structure_similarity(original, result, where=where)
-    if measure == "color":
-        return color_distance(original, result, where=where)
-    everywhere = np.ones((result.height, result.width), bool) if where is None else where
-    if measure == "brightness":
-        return float(np.asarray(result.convert("L"), float)[everywhere].mean() / 255)
-    hue, saturation, value = np.moveaxis(np.asarray(result.convert("HSV"), float)[everywhere] / 255, -1, 0)
-    if measure == "saturation":
-        return float(saturation.mean())
+def _brightness(original, result, where: np.ndarray | None) -> float:
+    return float(_pixels(result, "L", where).mean())
+
+
+def _saturation(original, result, where: np.ndarray | None) -> float:
+    return float(_pixels(result, "HSV", where)[:, 1].mean())
+
+
+def _hue(original, result, where: np.ndarray | None) -> float:
+    """The median hue in degrees of what has a colour; NaN where hardly anything has."""
+    hue, saturation, value = _pixels(result, "HSV", where).T
     around = hue[(saturation > 0.3) & (value > 0.15)] * 2 * np.pi
     if len(around) < 0.1 * len(hue):
         return float("nan")
@@ -169,6 +163,43 @@ def _measured(measure: str, result, original, where: np.ndarray | None) -> float
     mean = np.angle(np.exp(1j * around).mean())
     middle = mean + np.median(np.angle(np.exp(1j * (around - mean))))
     return float(np.degrees(middle) % 360)
+
+
+def _pixels(image, mode: str, where: np.ndarray | None) -> np.ndarray:
+    """The pixels of ``image`` in a colour mode, from 0 to 1, those that ``where`` marks."""
+    everywhere = np.ones((image.height, image.width), bool) if where is None else where
+    return np.asarray(image.convert(mode), float)[everywhere] / 255
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """One of the things that :func:`check_edit` can measure, from 0 to ``most``."""
+
+    label: str
+    if_low: str  # what to try
+    if_high: str
+    of: Callable[..., float]  # of original, result and, as a keyword, the part to look at
+    most: float = 1
+    digits: int = 2
+
+
+_MEASURES = {
+    "structure": _Measure("structure kept", "less strength", "more strength", structure_similarity),
+    "brightness": _Measure(
+        "brightness", "a brighter light in the prompt", "a darker light in the prompt, or more strength", _brightness
+    ),
+    "saturation": _Measure(
+        "colour saturation", "a more colourful style", "a style without colour, or more strength", _saturation
+    ),
+    "color": _Measure(
+        "colour distance",
+        "more strength or guidance",
+        "less strength, or match_colors afterwards",
+        color_distance,
+        most=100,
+    ),
+    "hue": _Measure("hue", *["another colour in the prompt"] * 2, _hue, most=360, digits=0),
+}
 
 
 def check_same_image(mine, reference, *, tolerance: float = 1e-4, hint: str = "") -> Feedback:
