@@ -149,7 +149,7 @@ class Recipe:
         for number, one in enumerate(tqdm(self.passes, desc="passes", unit="pass"), 1):
             finished = store.load(number) if store else None
             if finished is None:
-                # the CPU's noise is the same on every device; in another dtype it is other noise
+                # the CPU's noise is the same on every device, and in another dtype the same but for rounding
                 generator = torch.Generator().manual_seed(one.seed)
                 call = asdict(one)
                 del call["seed"]
