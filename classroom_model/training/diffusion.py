@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
-from diffusers.training_utils import compute_snr
 from PIL import Image
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -45,8 +44,9 @@ FOCUS = {
 }
 FOCUS_WEIGHT = 4.0  # what an error there counts, against 1 elsewhere
 CAPTION_DROPOUT = 0.1  # the share trained without a caption, for classifier-free guidance
-NOISY_SHARE = 0.3  # of the training timesteps are drawn from NOISY_FROM on, the rest from all
-NOISY_FROM = 800
+# Training timesteps: which share of them is drawn from where. In the last ones a picture's colours and time of day are
+# decided, in the first, which edits of little strength are made of, everything fine.
+TIMESTEPS = {(0, 1000): 0.5, (0, 400): 0.35, (800, 1000): 0.15}
 SIGNAL_TO_NOISE = 2.5  # as many times that of SD 1.5 at each timestep
 LAST_SIGNAL = 0.003  # √ᾱ at the last timestep
 EMA_DECAY = 0.999
@@ -111,31 +111,25 @@ def noise_schedule() -> list[float]:
 
 
 def sample_timesteps(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Timesteps to train at, more of them at the noisy end than evenly.
+    """Timesteps to train at, more of them at either end than evenly; see TIMESTEPS.
 
-    Only there is a picture's colour and time of day in the prompt and nowhere else: a car's
+    Only at the noisy end is a picture's colour and time of day in the prompt and nowhere else: a car's
     average colour shines through much more noise than its outline does. Evenly drawn timesteps
     left colours unlearnt after 7,000 steps.
     """
-    first = np.where(rng.random(count) < NOISY_SHARE, NOISY_FROM, 0)
-    return rng.integers(first, 1000)
-
-
-def loss_weights(snr: torch.Tensor) -> torch.Tensor:
-    """What the squared error of the predicted velocity counts at each signal-to-noise ratio.
-
-    On the clean latents that is SNR, kept from 1 to 5. From above that is min-SNR weighting (Hang
-    et al. 2023, "Efficient Diffusion Training via Min-SNR Weighting Strategy"), from below truncated
-    SNR (Salimans and Ho 2022, "Progressive Distillation", section 4).
-    """
-    return snr.clamp(1, 5) / (snr + 1)
+    ranges = np.array(list(TIMESTEPS))
+    return rng.integers(*ranges[rng.choice(len(ranges), count, p=list(TIMESTEPS.values()))].T)
 
 
 def velocity_loss(noiser: DDPMScheduler, predicted, clean, noise, timesteps, where=1.0) -> torch.Tensor:
-    """Weighted mean squared error of the predicted velocity; ``where`` is what each latent counts."""
+    """Mean squared error of the predicted velocity; ``where`` is what each latent counts.
+
+    All timesteps count alike. On the clean latents that is SNR + 1 (Salimans and Ho 2022, "Progressive Distillation",
+    section 4). Min-SNR weighting (Hang et al. 2023), which keeps SNR below 5, left the first steps unlearnt:
+    after 2.4 million pictures edits of strength 0.1 were smeared, and 0.2 million more took a sixth off the error there.
+    """
     velocity = noiser.get_velocity(clean, noise, timesteps)
-    error = (where * F.mse_loss(predicted.float(), velocity, reduction="none")).mean((1, 2, 3))
-    return (error * loss_weights(compute_snr(noiser, timesteps))).mean()
+    return (where * F.mse_loss(predicted.float(), velocity, reduction="none")).mean()
 
 
 def focus_maps(count: int = 48) -> dict[str, torch.Tensor]:
