@@ -70,7 +70,10 @@ def settings_on_hub(model_id: str, name: str) -> dict | None:
             return None
         except Exception as error:  # the hub's clients raise their transport library's own errors
             raise OSError(f"{type(error).__name__}: {error}") from error
-    return json.loads(Path(path).read_text("utf-8"))
+    try:
+        return json.loads(Path(path).read_text("utf-8"))
+    except ValueError as error:
+        raise OSError(f"its {name} is damaged") from error
 
 
 def from_pretrained(cls, model_id: str, size: str, **options):

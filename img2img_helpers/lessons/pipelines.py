@@ -161,9 +161,8 @@ def _load_first(card: ModelCard, task: str, dtype: torch.dtype) -> DiffusionPipe
     with quiet() as missing:  # before the classes are named: that imports transformers, which misses torchvision aloud
         cls = getattr(diffusers, TASKS[task])
         try:
-            if not (
-                card.name in MODELS or Path(card.name).is_dir()
-            ):  # before gigabytes of a wrong model are downloaded
+            on_hub = card.name not in MODELS and not Path(card.name).is_dir()
+            if on_hub:  # before gigabytes of a wrong model are downloaded
                 _check_task(task, card, tasks_on_hub(card.name))
             parts = _task_parts(card, task, dtype)
         except OSError as error:  # the folder is incomplete, or the hub silent
