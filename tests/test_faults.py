@@ -303,4 +303,11 @@ def test_a_hub_that_is_cut_off_silent_or_away_is_one_sentence_and_a_download_is_
             told, asked = load("course/tiny", "silent")
             assert told.endswith("StableDiffusionImg2ImgPipeline\n")
             assert not asked, "what is here already needs no hub"
+            cached = tmp_path / "hub" / "hub" / "models--course--tiny" / "snapshots" / loopback_hub.COMMIT
+            (cached / "model_index.json").write_text('{"unet": [')
+            told, _ = load("course/tiny", "well")
+            assert told.startswith(
+                "OSError: course/tiny could not be loaded (tried 'course/tiny'): its model_index.json is damaged;"
+            )
+            assert told.count("\n") == 1
             loading.stdin.close()

@@ -105,11 +105,23 @@ def load_pipeline(
 
 def _check_task(task: str, card: ModelCard, possible: Iterable[str]) -> None:
     if task not in possible:
-        others = [name for name, other in MODELS.items() if task in other.ids]
+        others = _models_that(lambda other: task in other.ids)
         raise ValueError(
-            f"The model {card.name!r} cannot do {task!r}, only {quoted(possible)}; "
-            f"for {task!r} use model={' or '.join(map(repr, others))}."
+            f"The model {card.name!r} cannot do {task!r}, only {quoted(possible)}; for {task!r} use {others}."
         )
+
+
+def _check_few_steps(task: str, card: ModelCard) -> None:
+    if task not in FEW_STEPS_TASKS:
+        raise ValueError(f"few_steps=True is for {quoted(FEW_STEPS_TASKS)}; for {task!r} leave it out.")
+    if not card.few_steps_ids:
+        others = _models_that(lambda other: other.few_steps_ids)
+        raise ValueError(f"The model {card.name!r} has no LCM-LoRA; for few_steps=True use {others}.")
+
+
+def _models_that(can: Callable[[ModelCard], object]) -> str:
+    """Which of the course's models can, for the end of a sentence."""
+    return "model=" + " or ".join(repr(name) for name, card in MODELS.items() if can(card))
 
 
 def _pick_dtype(dtype: str | torch.dtype, device: str, card: ModelCard) -> torch.dtype:
@@ -126,16 +138,6 @@ def _pick_dtype(dtype: str | torch.dtype, device: str, card: ModelCard) -> torch
         # emulated bfloat16, which `is_bf16_supported` also reports, is slow: ask for Ampere or newer
         return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
     return torch.float16
-
-
-def _check_few_steps(task: str, card: ModelCard) -> None:
-    if task not in FEW_STEPS_TASKS:
-        raise ValueError(f"few_steps=True is for {quoted(FEW_STEPS_TASKS)}; for {task!r} leave it out.")
-    if not card.few_steps_ids:
-        others = [name for name, other in MODELS.items() if other.few_steps_ids]
-        raise ValueError(
-            f"The model {card.name!r} has no LCM-LoRA; for few_steps=True use model={' or '.join(map(repr, others))}."
-        )
 
 
 def _load_onto(
