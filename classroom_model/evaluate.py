@@ -27,14 +27,26 @@ from .evaluation.base_model import (
     wording_rows,
 )
 from .evaluation.bench import Bench, merged, save_sheet, table, write_table
-from .evaluation.tasks import TASK_SECTIONS
+from .evaluation.instructions import instruct_rows
+from .evaluation.quick import few_steps_rows, tiny_rows
+from .evaluation.tasks import control_rows, inpaint_rows, upscale_rows
+from .training import control, few_steps, inpaint, instruct, tiny, upscale
 from .training.loop import BUILD, WEIGHTS
+
+TASK_SECTIONS = {  # by the folder that a task's weights lie in
+    few_steps.FOLDER: few_steps_rows,
+    tiny.FOLDER: tiny_rows,
+    inpaint.FOLDER: inpaint_rows,
+    control.FOLDER: control_rows,
+    upscale.FOLDER: upscale_rows,
+    instruct.FOLDER: instruct_rows,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m classroom_model.evaluate", description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the pictures; leaves README.md alone")
-    parser.add_argument("--tasks", action="store_true", help="only inpainting, control, upscaling; keeps other rows")
+    parser.add_argument("--tasks", action="store_true", help="only what is made of the base model; keeps other rows")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="an SD-format folder; default: second/")
     args = parser.parse_args()
     bench, rows = Bench(args.weights, args.quick), []

@@ -24,6 +24,21 @@ def tiny_pipe(sd_folders):
     return pipe
 
 
+@pytest.fixture
+def one_for_all(sd_folders, tmp_path) -> Path:
+    """A folder in which all tasks share text encoder and VAE, as the classroom model's do."""
+    import shutil
+
+    folder = tmp_path / "all"
+    shutil.copytree(sd_folders["base"], folder)
+    for task in ("inpaint", "upscale", "instruct"):
+        shutil.copytree(sd_folders[task] / "unet", folder / f"unet_{task}")
+    shutil.copytree(sd_folders["upscale"] / "low_res_scheduler", folder / "low_res_scheduler")
+    shutil.copytree(sd_folders["upscale"] / "vae", folder / "vae_upscale")
+    shutil.copytree(sd_folders["controlnet"], folder / "controlnet")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def parts():
     """The second foundation's finished parts, as its stages load them."""

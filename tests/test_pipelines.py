@@ -63,19 +63,6 @@ def test_every_task_loads_from_the_second_mirror_and_runs(task, tiny_sd15, capsy
     assert run(pipe, task, 16).size == ((64, 64) if task == "upscale" else (16, 16))
 
 
-@pytest.fixture
-def one_for_all(sd_folders, tmp_path):
-    """A folder in which all tasks share text encoder and VAE, as the classroom model's do."""
-    folder = tmp_path / "all"
-    shutil.copytree(sd_folders["base"], folder)
-    for task in ("inpaint", "upscale", "instruct"):
-        shutil.copytree(sd_folders[task] / "unet", folder / f"unet_{task}")
-    shutil.copytree(sd_folders["upscale"] / "low_res_scheduler", folder / "low_res_scheduler")
-    shutil.copytree(sd_folders["upscale"] / "vae", folder / "vae_upscale")
-    shutil.copytree(sd_folders["controlnet"], folder / "controlnet")
-    return folder
-
-
 @pytest.mark.parametrize("task", MODELS["classroom"].ids)
 def test_the_classroom_model_can_do_every_task(task):
     pipe = load_pipeline(task, "classroom")

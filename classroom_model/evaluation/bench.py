@@ -5,12 +5,13 @@ from __future__ import annotations
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers import DiffusionPipeline
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -83,11 +84,7 @@ class Bench:
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        self.text2img, self.img2img = (
-            load_pipeline(task, str(self.weights), device="cpu", dtype="float32") for task in ("text2img", "img2img")
-        )
-        for pipe in (self.text2img, self.img2img):
-            pipe.set_progress_bar_config(disable=True)
+        self.text2img, self.img2img = (task_pipe(self, task) for task in ("text2img", "img2img"))
         self.classifier = load_classifier()
 
     def few(self, count: int) -> int:
@@ -117,6 +114,26 @@ class Bench:
         with torch.no_grad():
             back = vae.decode(vae.encode(to_tensor(images)).latent_dist.mode()).sample
         return self.img2img.image_processor.postprocess(back)
+
+
+def seeds(count: int) -> list[torch.Generator]:
+    """A generator each, of seeds 0, 1, 2 …"""
+    return [torch.Generator().manual_seed(i) for i in range(count)]
+
+
+def task_pipe(bench: Bench, task: str, **options) -> DiffusionPipeline:
+    """What ``load_pipeline`` gives for ``task``, without a progress bar."""
+    pipe = load_pipeline(task, str(bench.weights), device="cpu", dtype="float32", **options)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def seconds_of(call: Callable[[], object]) -> float:
+    """How long ``call`` takes the second time."""
+    call()
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
 
 
 def hits(scenes: Sequence[Scene], seen: dict[str, list], name: str, subjects: Sequence[str] = SUBJECTS) -> list[bool]:
