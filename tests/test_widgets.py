@@ -5,12 +5,14 @@ import threading
 import numpy as np
 import pytest
 import torch
+from diffusers import LCMScheduler
 from PIL import Image
 
 from img2img_helpers import (
     before_after,
     example_image,
     example_mask,
+    load_pipeline,
     paint_mask,
     picture_slider,
     strength_explorer,
@@ -175,6 +177,43 @@ def test_cancelling_and_errors_leave_the_explorer_usable(tiny_pipe, image, monke
     explorer.strength.value = 0.8
     settle(explorer)
     assert "4 of 5 steps" in explorer._told.value
+
+
+def test_a_pipeline_of_few_steps_starts_with_four_and_can_take_all(sd_folders, image):
+    """And the learner's own pipeline keeps its adapter and its scheduler."""
+    pipe = load_pipeline("img2img", str(sd_folders["base"]))
+    without = np.asarray(pipe("a lake", image, strength=0.6, num_inference_steps=25, **seeded(0)).images[0], int)
+    pipe.load_lora_weights(sd_folders["lcm_lora"])
+    pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config)
+    explorer = strength_explorer(pipe, image, "a lake", strength=0.6)
+    settle(explorer)
+    assert (explorer.num_inference_steps.value, explorer.guidance_scale.value) == (4, 1)
+    assert "2 of 4 steps" in explorer._told.value
+    call = {"strength": 0.6, "num_inference_steps": 4, "guidance_scale": 1.0}
+    assert np.array_equal(explorer.result, pipe("a lake", image, **call, **seeded(0)).images[0])
+    few = explorer.result
+    explorer.few_steps.value = False
+    settle(explorer)
+    assert (explorer.num_inference_steps.value, explorer.guidance_scale.value) == (25, 7.5)
+    assert "15 of 25 steps" in explorer._told.value
+    assert np.abs(np.asarray(explorer.result, int) - without).max() <= 1
+    assert pipe.get_active_adapters()
+    assert isinstance(pipe.scheduler, LCMScheduler)
+    assert np.array_equal(few, pipe("a lake", image, **call, **seeded(0)).images[0])
+    assert explorer._pipes[False].unet.conv_in.weight is pipe.unet.conv_in.weight, "nothing was copied"
+    explorer.few_steps.value = True
+    settle(explorer)
+    assert explorer.result is few
+
+
+def test_a_pipeline_of_many_steps_shows_no_switch(tiny_pipe, image):
+    explorer = strength_explorer(tiny_pipe, image, "a lake", num_inference_steps=5)
+    assert explorer.few_steps.layout.display == "none"
+    settle(explorer)
+
+
+def seeded(seed: int) -> dict:
+    return {"generator": torch.Generator().manual_seed(seed)}
 
 
 def test_precomputed_sliders_need_no_kernel(tiny_pipe, image):

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
 MAX_SEED = 2**53 - 1  # the largest whole number that a browser keeps
+# steps and guidance scale to start with: by whether the pipeline has an LCM-LoRA (Luo et al. 2023, section 3)
+DEFAULTS = {True: (4, 1.0), False: (25, 7.5)}
 
 
 class Cancelled(Exception):
@@ -34,10 +36,11 @@ class StrengthExplorer(ipywidgets.VBox):
     """What :func:`strength_explorer` shows; :attr:`result` is the edit in view."""
 
     def __init__(self, pipe: DiffusionPipeline, image: Image.Image, start: dict) -> None:
-        # the same weights, another scheduler: a cell may call yours in the meantime
-        self._pipe = copy.copy(pipe)
-        self._pipe.scheduler = copy.deepcopy(pipe.scheduler)
-        self._pipe.set_progress_bar_config(disable=True)
+        few = has_few_steps(pipe)
+        self._pipes = {few: _own(pipe)}
+        # parts that wait in main memory for their turn cannot be shared between two pipelines
+        if few and not self._takes_turns():
+            self._pipes[False] = _all_steps(self._pipes[True])
         self._image = image
         self._made: dict[tuple, tuple[Image.Image, str]] = {}
         self._wanted: tuple | None = None
@@ -46,6 +49,12 @@ class StrengthExplorer(ipywidgets.VBox):
         self.result: Image.Image | None = None
 
         wide = {"layout": {"width": "auto"}, "style": {"description_width": "110px"}}
+        self.few_steps = ipywidgets.Checkbox(
+            few,
+            description="few steps (LCM-LoRA)",
+            style={"description_width": "110px"},
+            layout={"display": "" if len(self._pipes) > 1 else "none"},
+        )
         self.strength = ipywidgets.FloatSlider(
             start["strength"], min=0, max=1, step=0.05, description="strength", **wide
         )
@@ -66,7 +75,8 @@ class StrengthExplorer(ipywidgets.VBox):
         )
         self.seed = ipywidgets.BoundedIntText(start["seed"], min=0, max=MAX_SEED, description="seed", **wide)
         self.settings = (
-            self.strength, self.prompt, self.negative_prompt, self.guidance_scale, self.num_inference_steps, self.seed
+            self.strength, self.prompt, self.negative_prompt, self.guidance_scale, self.num_inference_steps, self.seed,
+            self.few_steps,
         )  # fmt: skip
         picture = {"layout": {"width": "48%", "object_fit": "contain"}}
         self._edit = ipywidgets.Image(value=encoded(image), format="png", **picture)
@@ -74,6 +84,7 @@ class StrengthExplorer(ipywidgets.VBox):
         self.progress = ipywidgets.IntProgress(0, max=1, layout={"width": "100%"})
         self.cancel = ipywidgets.Button(description="Cancel", icon="stop", disabled=True)
         pictures = [ipywidgets.Image(value=encoded(image), format="png", **picture), self._edit]
+        self.few_steps.observe(lambda _: self._switch(), "value")
         for widget in self.settings:
             widget.observe(lambda _: self._ask(), "value")
         self.cancel.on_click(lambda _: self._give_up())
@@ -91,11 +102,25 @@ class StrengthExplorer(ipywidgets.VBox):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.prompt.value!r})"
 
+    @property
+    def _pipe(self) -> DiffusionPipeline:
+        return self._pipes[self.few_steps.value]
+
+    def _takes_turns(self) -> bool:
+        return any(hasattr(part, "_hf_hook") for pipe in self._pipes.values() for part in pipe.components.values())
+
+    def _switch(self) -> None:
+        """Bring the other sliders to where few steps, or many, belong, before anything is asked for."""
+        with contextlib.ExitStack() as held:
+            for widget in (self.num_inference_steps, self.guidance_scale):
+                held.enter_context(widget.hold_trait_notifications())
+            self.num_inference_steps.value, self.guidance_scale.value = DEFAULTS[self.few_steps.value]
+
     def _ask(self) -> None:
         """Show what the settings ask for: at once if it has been made, else as soon as it is."""
         key = tuple(widget.value for widget in self.settings)
         # with model offload a call ends by moving all parts, so that none may run beside it
-        alone = any(hasattr(part, "_hf_hook") for part in self._pipe.components.values())
+        alone = self._takes_turns()
         with self._lock:
             self._wanted = key  # whatever waited before is dropped, and what runs gives up
             if not alone and key not in self._made and (self._worker is None or not self._worker.is_alive()):
@@ -140,8 +165,9 @@ class StrengthExplorer(ipywidgets.VBox):
     def _make(self, key: tuple) -> tuple[Image.Image, str]:
         import torch
 
-        strength, prompt, negative_prompt, guidance_scale, steps, seed = key
-        plan = plan_steps(self._pipe, strength, steps)
+        strength, prompt, negative_prompt, guidance_scale, steps, seed, few_steps = key
+        pipe = self._pipes[few_steps]
+        plan = plan_steps(pipe, strength, steps)
         self.cancel.disabled = False
         self.progress.max, self.progress.value = plan.unet_calls, 0
 
@@ -151,7 +177,7 @@ class StrengthExplorer(ipywidgets.VBox):
             self.progress.value = number + 1
             return tensors
 
-        edit = self._pipe(
+        edit = pipe(
             prompt=prompt,
             negative_prompt=negative_prompt,
             image=self._image,
@@ -174,6 +200,30 @@ class StrengthExplorer(ipywidgets.VBox):
         self._edit.value, self._told.value = encoded(self.result), told
 
 
+def has_few_steps(pipe: DiffusionPipeline) -> bool:
+    """Whether ``pipe`` is one of ``load_pipeline(few_steps=True)``, or like it: the LCM scheduler and an adapter."""
+    return type(pipe.scheduler).__name__ == "LCMScheduler" and bool(getattr(pipe.unet, "peft_config", None))
+
+
+def _own(pipe: DiffusionPipeline) -> DiffusionPipeline:
+    """The same weights, another scheduler: a cell may call yours in the meantime."""
+    own = copy.copy(pipe)
+    own.scheduler = copy.deepcopy(pipe.scheduler)
+    own.set_progress_bar_config(disable=True)
+    return own
+
+
+def _all_steps(pipe: DiffusionPipeline) -> DiffusionPipeline:
+    """``pipe`` as it was without the adapter, which stays on yours; the weights are the same."""
+    from diffusers import DDIMScheduler
+
+    full = copy.copy(pipe)
+    full.unet = copy.deepcopy(pipe.unet, {id(weight): weight for weight in pipe.unet.parameters()})
+    full.unet.unload_lora()
+    full.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
+    return full
+
+
 def strength_explorer(
     pipe: DiffusionPipeline,
     image,
@@ -182,8 +232,8 @@ def strength_explorer(
     negative_prompt: str = "",
     strength: float = 0.5,
     seed: int = 0,
-    guidance_scale: float = 7.5,
-    num_inference_steps: int = 25,
+    guidance_scale: float | None = None,
+    num_inference_steps: int | None = None,
     precompute: Sequence[float] | None = None,
 ) -> StrengthExplorer | StaticWidget:
     """A slider over strength: the edit beside the original, what really runs, and how much structure is kept.
@@ -191,10 +241,11 @@ def strength_explorer(
     Edits are made while the page stays usable; the latest setting wins, and what was made once is shown at once.
 
     Args:
-        pipe: an img2img pipeline.
+        pipe: an img2img pipeline. One of ``load_pipeline(few_steps=True)`` makes edits in a fraction of the time; the
+            widget then has a switch to all steps, without the LoRA.
         image: anything :func:`~img2img_helpers.load_image` takes, of a size that ``pipe`` takes.
         prompt, negative_prompt, strength, seed, guidance_scale, num_inference_steps: to start with; all can be
-            changed in the widget.
+            changed in the widget. None for the last two is 7.5 and 25, for a pipeline of few steps 1 and 4.
         precompute: strengths to make first, with a progress bar. The slider then has these alone and needs no
             kernel: for a page, or a projector.
 
@@ -208,6 +259,9 @@ def strength_explorer(
     """
     image = load_for(pipe, image)
     prompt, negative_prompt = text("prompt", prompt), text("negative_prompt", negative_prompt or "")
+    steps, scale = DEFAULTS[has_few_steps(pipe)]
+    num_inference_steps = steps if num_inference_steps is None else num_inference_steps
+    guidance_scale = scale if guidance_scale is None else guidance_scale
     seed = checked("seed", seed, high=MAX_SEED)
     guidance_scale = checked("guidance_scale", guidance_scale)
     with contextlib.suppress(NothingRunsError):  # the widget says it, and a slider mends it
