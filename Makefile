@@ -7,6 +7,7 @@
 # make book       build the site
 # make hub        a JupyterHub on this computer, to try a class (IMG2IMG_HUB_PASSWORD=at-least-8-characters make hub)
 # make hub-proxy  what JupyterHub and its test need from npm
+# make live-packages  what the model in the page needs from npm
 # make address    give a fork its own address (URL=https://github.com/you/your-course)
 # make benchmark  time edits, sweeps, the slider and each other task on this machine (ARGS=--skip-large: the classroom model only)
 PYTHON ?= python3
@@ -18,10 +19,11 @@ CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 PROXY := build/proxy/node_modules/.bin
+LIVE := build/live/node_modules
 # what a learner's JupyterLab and the tests need; `make test` adds what tests alone need
 EXTRA ?= course
 
-.PHONY: setup course test test-oldest sync outputs book hub hub-proxy address benchmark clean
+.PHONY: setup course test test-oldest sync outputs book hub hub-proxy live-packages address benchmark clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/$(EXTRA).done
@@ -71,6 +73,12 @@ hub-proxy: $(PROXY)/configurable-http-proxy
 $(PROXY)/configurable-http-proxy:
 	@command -v npm >/dev/null || { echo "No npm was found: JupyterHub's proxy needs Node.js 20 or newer, with npm."; exit 1; }
 	@npm install --silent --no-audit --no-fund --prefix build/proxy configurable-http-proxy@5.2.0
+
+live-packages: $(LIVE)/esbuild
+
+$(LIVE)/esbuild:
+	@command -v npm >/dev/null || { echo "No npm was found: the model in the page needs Node.js 20 or newer, with npm."; exit 1; }
+	@npm install --silent --no-audit --no-fund --prefix build/live onnxruntime-web@1.30.0 @huggingface/tokenizers@0.2.0 esbuild@0.28.2
 
 address:
 	@"$(PYTHON)" book/address.py $(URL)

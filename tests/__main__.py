@@ -19,7 +19,7 @@ PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
 # plots and pages look different with other versions, Colab has its own, a hub is a server's business, and setting up comes
 # before all of them
 NOT_OF_LIBRARIES = [
-    f"test_{name}.py" for name in ("browser", "colab", "hub", "lesson_checks", "notebooks", "setup", "site")
+    f"test_{name}.py" for name in ("browser", "colab", "hub", "lesson_checks", "live", "notebooks", "setup", "site")
 ]
 LESSONS = [
     *PYTEST, "-n", "2", "--dist", "loadfile", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600", *NOTEBOOKS,

@@ -1,0 +1,141 @@
+"""The model in the page: its numbers beside those of diffusers, in Node; its networks are those of the second foundation."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderTiny, DDIMScheduler, LCMScheduler, StableDiffusionImg2ImgPipeline
+from PIL import Image
+
+from book.live import export
+from classroom_model.training import tiny
+from classroom_model.training.loop import WEIGHTS
+from classroom_model.world.captions import caption
+from classroom_model.world.painter import paint
+from classroom_model.world.scenes import Scene
+from tests import tiny_models
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ROOT / "build" / "live" / "node_modules"
+TEXTS = [
+    "A oil painting of a landscape, in Van Gogh's style!!",
+    "",
+    "  a\tzebra  12 über-cool ☃ ",
+    "<|endoftext|> a car <|startoftext|>",
+    "a red car on a city street, " * 30,
+]
+PLANS = [
+    {"few": few, "steps": steps, "strength": strength}
+    for few, counts in ((False, (1, 7, 20, 30, 50, 100)), (True, (1, 2, 3, 4, 8)))
+    for steps in counts
+    for strength in (0.29, 0.5, 0.58, 0.8, 1.0)
+    if int(steps * strength)
+]
+EDITS = [  # for the page; PyTorch's noise is there for the seeds 0 to 9
+    {"prompt": "watercolor painting with soft edges", "strength": 0.5, "steps": 10, "guidance": 7.5, "seed": 0},
+    {"prompt": "a blue car", "negativePrompt": "blurry", "strength": 0.8, "steps": 5, "guidance": 5, "seed": 9},
+    {"prompt": "at night", "strength": 1.0, "steps": 4, "guidance": 1, "seed": 3, "few": True},
+    {"prompt": "at night", "strength": 0.5, "steps": 4, "guidance": 1.5, "seed": 4, "few": True, "tiny": True},
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """The second foundation, with an adapter and a small decoder of random weights."""
+    if not PACKAGES.is_dir() or not shutil.which("node"):
+        assert not os.environ.get("CI"), "CI must have the packages: .ci/run makes live-packages"
+        pytest.skip("the page's packages are not here; make live-packages fetches them")
+    home = tmp_path_factory.mktemp("live")
+    model = shutil.copytree(WEIGHTS, home / "model")
+    torch.manual_seed(0)
+    base = StableDiffusionImg2ImgPipeline.from_pretrained(model, safety_checker=None, torch_dtype=torch.float32)
+    tiny_models.write_lora(base, model / "lcm_lora")
+    tiny.new_tiny().save_pretrained(model / tiny.FOLDER)
+    export.export(model, home / "onnx")
+    return home
+
+
+def pipeline(model: Path, few: bool, small: bool) -> StableDiffusionImg2ImgPipeline:
+    pipe = StableDiffusionImg2ImgPipeline.from_pretrained(model, safety_checker=None, torch_dtype=torch.float32)
+    if few:
+        pipe.load_lora_weights(model / "lcm_lora")
+        pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config)
+    if small:
+        pipe.vae.decoder_tiny = AutoencoderTiny.from_pretrained(model / tiny.FOLDER)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def test_the_page_makes_what_python_makes(folder, tmp_path):
+    model, car = folder / "model", Image.fromarray(paint(Scene("car", layout=9003)).image)
+    (tmp_path / "car.rgba").write_bytes(np.asarray(car.convert("RGBA")).tobytes())
+    captions = [caption(Scene("car", layout=i), np.random.default_rng(i)) for i in range(50)]
+    edits = [
+        {"rgba": str(tmp_path / "car.rgba"), "call": call, "out": str(tmp_path / f"{i}.rgba")}
+        for i, call in enumerate(EDITS)
+    ]
+    job = {"texts": TEXTS + captions, "plans": PLANS, "draws": [10, 2**40], "edits": edits}
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    command = ["node", str(ROOT / "tests" / "live.mjs"), str(folder / "onnx"), str(tmp_path / "job.json")]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+
+    tokenizer = pipeline(model, few=False, small=False).tokenizer
+    read = tokenizer(job["texts"], padding="max_length", max_length=tokenizer.model_max_length, truncation=True)
+    assert told["tokens"] == read.input_ids
+
+    kinds = {few: pipeline(model, few, small=False) for few in (False, True)}
+    assert isinstance(kinds[False].scheduler, DDIMScheduler)
+    for plan, timesteps in zip(PLANS, told["plans"], strict=True):
+        pipe = kinds[plan["few"]]
+        pipe.scheduler.set_timesteps(plan["steps"])
+        wanted, _ = pipe.get_timesteps(plan["steps"], plan["strength"], "cpu")
+        assert timesteps == wanted.tolist(), plan
+
+    for drawn in told["draws"]:
+        assert abs(np.mean(drawn)) < 0.03
+        assert np.std(drawn) == pytest.approx(1, abs=0.03)
+        assert np.abs(drawn).max() > 3
+    assert abs(np.corrcoef(*told["draws"])[0, 1]) < 0.03
+
+    for i, (call, run) in enumerate(zip(EDITS, told["runs"], strict=True)):
+        pipe = pipeline(model, call.get("few", False), call.get("tiny", False))
+        settings = {
+            "strength": call["strength"],
+            "num_inference_steps": call["steps"],
+            "guidance_scale": call["guidance"],
+        }
+        latents = pipe(
+            call["prompt"], car, negative_prompt=call.get("negativePrompt", ""), output_type="latent",
+            generator=torch.Generator().manual_seed(call["seed"]), **settings,
+        ).images  # fmt: skip
+        with torch.no_grad():
+            if call.get("tiny"):
+                picture = pipe.vae.decoder_tiny.decode(latents).sample
+            else:
+                picture = pipe.vae.decode(latents / pipe.vae.config.scaling_factor).sample
+        wanted = np.asarray(pipe.image_processor.postprocess(picture)[0], int)
+        made = np.frombuffer((tmp_path / f"{i}.rgba").read_bytes(), np.uint8).reshape(*wanted.shape[:2], 4)
+        assert (made[..., 3] == 255).all()
+        assert np.abs(made[..., :3] - wanted).max() <= 2, call
+        assert run["steps"] == int(call["strength"] * call["steps"])
+
+
+def test_numbers_are_kept_in_half_precision(folder):
+    unet = (folder / "onnx" / "unet.onnx").stat().st_size
+    assert unet < 1.1 * (WEIGHTS / "unet" / "diffusion_pytorch_model.safetensors").stat().st_size
+
+
+def test_a_strength_that_runs_no_step_is_refused_in_a_sentence(folder, tmp_path):
+    (tmp_path / "grey.rgba").write_bytes(bytes([128]) * 192 * 192 * 4)
+    edits = [{"rgba": str(tmp_path / "grey.rgba"), "call": {**EDITS[0], "strength": 0.05}, "out": "nowhere"}]
+    (tmp_path / "job.json").write_text(json.dumps({"texts": [], "plans": [], "draws": [], "edits": edits}))
+    command = ["node", str(ROOT / "tests" / "live.mjs"), str(folder / "onnx"), str(tmp_path / "job.json")]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert "At strength 0.05 none of 10 steps is run; take more of either." in ran.stderr
