@@ -58,8 +58,10 @@ outputs:
 	@$(MAKE) --no-print-directory setup EXTRA=test
 	@$(BIN)/python -m tests.notebook_outputs store $(NOTEBOOKS)
 
+# without npm, or its packages, the site says that it was built without the model in the page
 book:
 	@$(MAKE) --no-print-directory setup EXTRA=book
+	-@$(MAKE) --no-print-directory live-packages
 	@$(BIN)/python -m sphinx -q -W -b html book build/book
 	@echo "Open build/book/index.html"
 

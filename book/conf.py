@@ -31,7 +31,7 @@ smartquotes = False
 html_theme = "sphinx_book_theme"
 html_title = project
 html_favicon = "_static/favicon.svg"
-html_static_path = ["_static"]
+html_static_path = ["_static", "generated/static"]
 html_css_files = ["site.css", "print.css"]
 html_baseurl = address.current(name="Documentation")
 html_context = {"default_mode": "auto"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import html
 import importlib
 import re
@@ -11,8 +12,10 @@ from pathlib import Path
 import nbformat
 from docutils import nodes
 from latex2mathml.converter import convert
+from live import build as live
 
 import img2img_helpers
+from img2img_helpers.lessons.models import CLASSROOM_FOLDER
 from tests import hard_inputs
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -52,10 +55,15 @@ def publish(lesson: nbformat.NotebookNode) -> nbformat.NotebookNode:
             if WIDGET in output.get("data", {}):
                 shown = output.data["text/plain"]
                 what = next((told for name, told in NEEDS_KERNEL.items() if shown.startswith(name)), "a live widget")
-                output.data = {
-                    "text/html": f'<p class="needs-kernel">In the running notebook: {what}. Start it with the rocket '
-                    "button at the top, or on your own computer.</p>"
-                }
+                note = (
+                    f'<p class="needs-kernel">In the running notebook: {what}. Start it with the rocket button at the top, '
+                    "or on your own computer.</p>"
+                )
+                prompt = re.fullmatch(r"StrengthExplorer\((.+)\)", shown)
+                if prompt and live.can_build():
+                    note += "<p>Or try it here, in your browser:</p>"
+                    note += studio("../_static", prompt=ast.literal_eval(prompt[1]))
+                output.data = {"text/html": note}
     return lesson
 
 
@@ -122,6 +130,23 @@ def write_pages(book: Path) -> None:
     (generated / "api.md").write_text(api_reference(), "utf-8")
     (generated / "mistakes.md").write_text(hard_inputs.table(), "utf-8")
     (generated / "models.md").write_text(str(img2img_helpers.describe_models()) + "\n", "utf-8")
+    (generated / "studio.html").write_text(studio("_static"), "utf-8")
+    (generated / "static").mkdir()
+    if live.can_build():
+        live.build(CLASSROOM_FOLDER, generated / "static" / "live")
+    else:
+        print("The site is built without the model in the page: make live-packages fetches what it needs.")
+
+
+def studio(static: str, **start: str) -> str:
+    """Where the model runs in a page whose static files lie in ``static``; ``start`` is what it begins with."""
+    if not live.can_build():
+        return '<p class="needs-kernel">This copy of the site was built without the model in the page.</p>'
+    data = "".join(f' data-{name}="{html.escape(value, quote=True)}"' for name, value in start.items())
+    return (
+        f'<link rel="stylesheet" href="{static}/live/studio.css"><div data-live{data}></div>'
+        f'<script src="{static}/live/studio.js" defer></script>'
+    )
 
 
 def add_mathml(app) -> None:

@@ -1,4 +1,4 @@
-"""The model in the page: its numbers beside those of diffusers, in Node; its networks are those of the second foundation."""
+"""The model in the page: its numbers beside those of diffusers, in Node, for both foundations of the classroom model."""
 
 import json
 import os
@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, LCMScheduler, StableDiffusionImg2ImgPipeline
-from PIL import Image
 
 from book.live import export
 from classroom_model.training import tiny
 from classroom_model.training.loop import WEIGHTS
 from classroom_model.world.captions import caption
-from classroom_model.world.painter import paint
 from classroom_model.world.scenes import Scene
+from img2img_helpers import example_image
+from img2img_helpers.lessons.models import CLASSROOM_FOLDER
 from tests import tiny_models
 
 ROOT = Path(__file__).parent.parent
@@ -44,18 +44,19 @@ EDITS = [  # for the page; PyTorch's noise is there for the seeds 0 to 9
 ]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """The second foundation, with an adapter and a small decoder of random weights."""
+@pytest.fixture(scope="module", params=[CLASSROOM_FOLDER, WEIGHTS], ids=["first", "second"])
+def folder(request, tmp_path_factory) -> Path:
+    """The classroom model, with an adapter and, for a VAE of factor 8, a small decoder, both of random weights."""
     if not PACKAGES.is_dir() or not shutil.which("node"):
         assert not os.environ.get("CI"), "CI must have the packages: .ci/run makes live-packages"
         pytest.skip("the page's packages are not here; make live-packages fetches them")
     home = tmp_path_factory.mktemp("live")
-    model = shutil.copytree(WEIGHTS, home / "model")
+    model = shutil.copytree(request.param, home / "model")
     torch.manual_seed(0)
     base = StableDiffusionImg2ImgPipeline.from_pretrained(model, safety_checker=None, torch_dtype=torch.float32)
     tiny_models.write_lora(base, model / "lcm_lora")
-    tiny.new_tiny().save_pretrained(model / tiny.FOLDER)
+    if base.vae_scale_factor == 8:
+        tiny.new_tiny().save_pretrained(model / tiny.FOLDER)
     export.export(model, home / "onnx")
     return home
 
@@ -71,13 +72,21 @@ def pipeline(model: Path, few: bool, small: bool) -> StableDiffusionImg2ImgPipel
     return pipe
 
 
+def side(folder: Path) -> int:
+    """Of the pictures, in pixels."""
+    told = json.loads((folder / "onnx" / "model.json").read_text())
+    return told["side"] * told["factor"]
+
+
 def test_the_page_makes_what_python_makes(folder, tmp_path):
-    model, car = folder / "model", Image.fromarray(paint(Scene("car", layout=9003)).image)
+    model, tokenizer = folder / "model", pipeline(folder / "model", few=False, small=False).tokenizer
+    car = example_image("car").resize((side(folder),) * 2)
+    asked = [call for call in EDITS if not call.get("tiny") or (model / tiny.FOLDER).is_dir()]
     (tmp_path / "car.rgba").write_bytes(np.asarray(car.convert("RGBA")).tobytes())
     captions = [caption(Scene("car", layout=i), np.random.default_rng(i)) for i in range(50)]
     edits = [
         {"rgba": str(tmp_path / "car.rgba"), "call": call, "out": str(tmp_path / f"{i}.rgba")}
-        for i, call in enumerate(EDITS)
+        for i, call in enumerate(asked)
     ]
     job = {"texts": TEXTS + captions, "plans": PLANS, "draws": [10, 2**40], "edits": edits}
     (tmp_path / "job.json").write_text(json.dumps(job))
@@ -86,7 +95,6 @@ def test_the_page_makes_what_python_makes(folder, tmp_path):
     assert ran.returncode == 0, ran.stderr
     told = json.loads(ran.stdout)
 
-    tokenizer = pipeline(model, few=False, small=False).tokenizer
     read = tokenizer(job["texts"], padding="max_length", max_length=tokenizer.model_max_length, truncation=True)
     assert told["tokens"] == read.input_ids
 
@@ -104,16 +112,16 @@ def test_the_page_makes_what_python_makes(folder, tmp_path):
         assert np.abs(drawn).max() > 3
     assert abs(np.corrcoef(*told["draws"])[0, 1]) < 0.03
 
-    for i, (call, run) in enumerate(zip(EDITS, told["runs"], strict=True)):
+    for i, (call, run) in enumerate(zip(asked, told["runs"], strict=True)):
         pipe = pipeline(model, call.get("few", False), call.get("tiny", False))
-        settings = {
+        options = {
             "strength": call["strength"],
             "num_inference_steps": call["steps"],
             "guidance_scale": call["guidance"],
         }
         latents = pipe(
             call["prompt"], car, negative_prompt=call.get("negativePrompt", ""), output_type="latent",
-            generator=torch.Generator().manual_seed(call["seed"]), **settings,
+            generator=torch.Generator().manual_seed(call["seed"]), **options,
         ).images  # fmt: skip
         with torch.no_grad():
             if call.get("tiny"):
@@ -129,11 +137,11 @@ def test_the_page_makes_what_python_makes(folder, tmp_path):
 
 def test_numbers_are_kept_in_half_precision(folder):
     unet = (folder / "onnx" / "unet.onnx").stat().st_size
-    assert unet < 1.1 * (WEIGHTS / "unet" / "diffusion_pytorch_model.safetensors").stat().st_size
+    assert unet < 1.1 * (folder / "model" / "unet" / "diffusion_pytorch_model.safetensors").stat().st_size
 
 
 def test_a_strength_that_runs_no_step_is_refused_in_a_sentence(folder, tmp_path):
-    (tmp_path / "grey.rgba").write_bytes(bytes([128]) * 192 * 192 * 4)
+    (tmp_path / "grey.rgba").write_bytes(bytes([128]) * 4 * side(folder) ** 2)
     edits = [{"rgba": str(tmp_path / "grey.rgba"), "call": {**EDITS[0], "strength": 0.05}, "out": "nowhere"}]
     (tmp_path / "job.json").write_text(json.dumps({"texts": [], "plans": [], "draws": [], "edits": edits}))
     command = ["node", str(ROOT / "tests" / "live.mjs"), str(folder / "onnx"), str(tmp_path / "job.json")]

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlparse
 import pytest
 
 from book import address as addresses
+from img2img_helpers import example_image
 from tests import browser as chrome
 from tests.test_browser import compare_by_hand, slide_by_hand
 
@@ -217,3 +218,114 @@ def test_a_fork_gets_its_own_address_everywhere(tmp_path):
         assert old not in path.read_text("utf-8"), path
     with pytest.raises(ValueError, match=r"must be like https://github\.com/owner/name, not 'github'"):
         addresses.stamp("github", tmp_path)
+
+
+MADE = "id => Number(document.querySelector('[data-live]').dataset.made ?? 0) > id"
+
+
+def open_studio(page, home: str) -> None:
+    page.goto(home + "studio.html")
+    page.get_by_role("button", name="Paint with the model").click()
+    page.wait_for_function(MADE, arg=0)
+
+
+def answer(page) -> str:
+    return page.locator(".live-side").nth(1).locator("canvas").evaluate("canvas => canvas.toDataURL()")
+
+
+def after(page, act) -> str:
+    """What the studio shows once it has answered what ``act`` changed."""
+    asked = page.evaluate("() => live.last")
+    act()
+    page.wait_for_function("asked => live.last > asked", arg=asked)
+    page.wait_for_function("() => Number(document.querySelector('[data-live]').dataset.made) === live.last")
+    return answer(page)
+
+
+@pytest.mark.parametrize("way", ["http", "file"])
+def test_the_model_paints_in_the_page(site, address, browser, way, tmp_path):
+    """By mouse, by keyboard, with another strength, prompt and picture; nothing is asked of the site once it is there."""
+    home = address if way == "http" else f"{site.as_uri()}/"
+    with chrome.Watched(browser, home) as watched:
+        page = watched.page
+        open_studio(page, home)
+        seen = [answer(page)]
+        sent = []
+        page.on("request", lambda asked: sent.append(asked.url))
+        box = page.locator(".live-paper canvas").bounding_box()
+        x, y, side = box["x"], box["y"], box["width"]
+
+        def stroke():
+            page.mouse.move(x + 0.2 * side, y + 0.3 * side)
+            page.mouse.down()
+            page.mouse.move(x + 0.7 * side, y + 0.6 * side, steps=6)
+            page.mouse.up()
+
+        seen.append(after(page, stroke))
+        assert re.search(
+            r"\d+ of \d+ steps, from timestep \d+, where \d+ % of the signal", page.inner_text(".live-told")
+        )
+        before = page.locator(".live-paper canvas").evaluate("canvas => canvas.toDataURL()")
+        page.locator(".live-paper canvas").focus()
+        page.keyboard.press("ArrowDown")
+        assert page.locator(".live-ring").is_visible()
+        seen.append(after(page, lambda: page.keyboard.press("Space")))
+        seen.append(after(page, lambda: page.get_by_role("button", name="Undo").click()))
+        assert page.locator(".live-paper canvas").evaluate("canvas => canvas.toDataURL()") == before
+        assert seen.pop() == seen[-2], "what was undone is drawn as before"
+        strength = page.get_by_role("slider", name="strength")
+        strength.focus()
+        seen.append(after(page, lambda: page.keyboard.press("ArrowLeft")))
+        assert page.inner_text(".live-strength output") == "0.55"
+        seen.append(after(page, lambda: page.get_by_role("button", name="pencil sketch").click()))
+        seen.append(after(page, lambda: page.get_by_label("seed").fill("12345") or page.keyboard.press("Enter")))
+        prompt = page.get_by_label("prompt")
+        seen.append(after(page, lambda: prompt.fill("a zebra at night") or page.keyboard.press("Enter")))
+        assert "The model has never seen: zebra." in page.inner_text(".live-told")
+        picture = tmp_path / "mine.png"
+        example_image("car").resize((300, 200)).save(picture)
+        seen.append(after(page, lambda: page.locator("input[type=file]").set_input_files(picture)))
+        assert len(set(seen)) == len(seen), "every change shows"
+        (tmp_path / "no.png").write_text("no picture")
+        page.locator("input[type=file]").set_input_files(tmp_path / "no.png")
+        page.wait_for_function("() => document.querySelector('.live-told').innerText.includes('could not be read')")
+        strength.focus()
+        page.keyboard.press("End")
+        page.get_by_role("button", name="Cancel").click()
+        page.wait_for_function("() => document.querySelector('.live-told').innerText.startsWith('Cancelled')")
+        assert page.get_by_role("button", name="Cancel").is_disabled()
+        assert seen[-1] == answer(page), "a cancelled edit leaves the last one"
+        after(page, lambda: page.keyboard.press("End") or strength.press("ArrowLeft"))
+        assert all(url.startswith(("blob:", "data:")) or re.search(r"/live/\w+-\d+\.js$", url) for url in sent), sent
+        watched.errors[:] = [error for error in watched.errors if "blob:" not in error]  # the picture that is none
+
+
+def test_the_studio_takes_fingers_and_bars_nobody(site, address, browser):
+    from axe_playwright_python.sync_playwright import Axe
+
+    with chrome.Watched(browser, address, has_touch=True, is_mobile=True) as watched:
+        page = watched.page
+        page.set_viewport_size({"width": 360, "height": 740})
+        open_studio(page, address)
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= 361
+        before = answer(page)
+        box = page.locator(".live-paper canvas").bounding_box()
+        assert after(page, lambda: page.touchscreen.tap(box["x"] + 90, box["y"] + 90)) != before
+        for violation in Axe().run(page).response["violations"]:
+            assert violation["impact"] not in ("serious", "critical"), violation
+        watched.errors.clear()
+        watched.elsewhere.clear()
+
+
+def test_a_model_that_cannot_be_fetched_is_one_sentence_and_the_next_click_tries_again(site, address, browser):
+    with chrome.Watched(browser, address) as watched:
+        page = watched.page
+        page.route("**/live/runtime-1.js", lambda route: route.abort())
+        page.goto(address + "studio.html")
+        button = page.get_by_role("button", name="Paint with the model")
+        button.click()
+        page.wait_for_function("() => document.querySelector('.live-told').innerText.includes('could not be fetched')")
+        page.unroute("**/live/runtime-1.js")
+        watched.errors.clear()
+        button.click()
+        page.wait_for_function(MADE, arg=0)

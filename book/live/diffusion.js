@@ -161,10 +161,10 @@ export class Model {
    *
    * @param call `pixels` (3 × height × width numbers from -1 to 1), `prompt`, `negativePrompt`, `strength` (0 to 1), `steps`,
    *     `guidance`, `seed`, `few` (the adapter for few steps, and its scheduler), `tiny` (the small decoder).
-   * @param onStep called with the number of steps done and to do; when it returns true the edit is given up.
+   * @param onStep called with the number of steps done and to do; when it gives true the edit is given up.
    * @returns the pixels of the edit, and what was run.
    */
-  async edit(call, onStep = () => false) {
+  async edit(call, onStep = async () => false) {
     const { pixels, prompt, negativePrompt = "", strength, steps, guidance, seed = 0, few = false, tiny = false } = call;
     const scheduler = new (few ? LCM : DDIM)(this.settings, steps);
     const first = skipped(steps, strength);
@@ -178,7 +178,7 @@ export class Model {
     const start = mean.map((value, k) => value + deviation[k] * sampled[k]);
     let latents = mix(start, noise, alphas[timesteps[first]]);
     for (let i = first; i < steps; i++) {
-      if (onStep(i - first, steps - first)) throw new Cancelled();
+      if (await onStep(i - first, steps - first)) throw new Cancelled();
       latents = scheduler.step(i, latents, await this.velocity(few, latents, timesteps[i], hidden, texts.length, guidance), draw);
     }
     const made = await this.decode(latents, tiny);

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from img2img_helpers.common.loading import quiet
 from img2img_helpers.lessons.models import CLASSROOM_FOLDER
 
 OPSET = 17
@@ -80,7 +82,9 @@ def _moments(vae: AutoencoderKL, pixels: torch.Tensor) -> torch.Tensor:
 def write_onnx(network: nn.Module, inputs: dict[str, torch.Tensor], file: Path) -> None:
     free = {name: {0: "batch"} for name in (*inputs, "out")}
     names = {"input_names": list(inputs), "output_names": ["out"], "dynamic_axes": free}
-    torch.onnx.export(network, tuple(inputs.values()), file, opset_version=OPSET, dynamo=False, **names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sizes that are taken for fixed, as all but the first are
+        torch.onnx.export(network, tuple(inputs.values()), file, opset_version=OPSET, dynamo=False, **names)
     model = onnx.load(file)
     halve(model)
     onnx.save(model, file)
@@ -130,9 +134,10 @@ def noise(shape: tuple[int, ...]) -> np.ndarray:
 def export(folder: Path, out: Path) -> None:
     """Write the networks of the SD-format ``folder``, ``model.json`` and ``noise.bin`` to the folder ``out``."""
     out.mkdir(parents=True, exist_ok=True)
-    for name, (network, inputs) in networks(folder).items():
+    with quiet():
+        made, told = networks(folder), settings(folder)
+    for name, (network, inputs) in made.items():
         write_onnx(network, inputs, out / f"{name}.onnx")
-    told = settings(folder)
     (out / "model.json").write_text(json.dumps(told))
     noise((told["channels"], told["side"], told["side"])).astype("<f4").tofile(out / "noise.bin")
 

@@ -1,0 +1,90 @@
+// The classroom model in a thread of its own, so that the page stays usable. build.py bundles this with what it imports.
+//
+// The page sends {do: "start", files}, {do: "file", name, parts}, {do: "edit", id, rgba, call} and {do: "cancel"}; the worker
+// answers {told: "ready", words}, {told: "wants", name}, {told: "step", id, done, of}, {told: "made", id, rgba, run, ms},
+// {told: "cancelled", id} and {told: "failed", id, why}.
+
+import * as ort from "onnxruntime-web/wasm";
+import { Tokenizer } from "@huggingface/tokenizers";
+import { Cancelled, Model, toPixels, toRGBA } from "./diffusion.js";
+
+let model;
+let wanted; // the edit to make, or nothing
+let busy = false;
+let shown; // the last picture's bytes and its pixels, so that it is encoded once
+const waiting = new Map();
+
+/** A file's bytes; the page is asked for them, in base64, which scripts may hold where pages are opened as files. */
+function fetched(name) {
+  return new Promise((resolve) => {
+    waiting.set(name, resolve);
+    postMessage({ told: "wants", name });
+  });
+}
+
+function decoded(parts) {
+  const texts = parts.map((part) => atob(part));
+  const bytes = new Uint8Array(texts.reduce((total, text) => total + text.length, 0));
+  let at = 0;
+  for (const text of texts) for (let k = 0; k < text.length; k++) bytes[at++] = text.charCodeAt(k);
+  return bytes;
+}
+
+async function start() {
+  ort.env.wasm.numThreads = 1; // more need headers that static sites cannot send, and two busy cores were slower
+  ort.env.wasm.proxy = false;
+  ort.env.wasm.wasmBinary = (await fetched("runtime")).buffer;
+  const settings = JSON.parse(new TextDecoder().decode(await fetched("model")));
+  const noise = new Float32Array((await fetched("noise")).buffer);
+  model = new Model(ort, settings, noise, fetched, Tokenizer);
+  const { words, side, factor, pictures } = settings;
+  postMessage({ told: "ready", words, size: side * factor, pictures });
+}
+
+const turn = () => new Promise((resolve) => setTimeout(resolve)); // lets messages in
+
+async function work() {
+  if (busy) return;
+  busy = true;
+  while (wanted) {
+    const { id, rgba, call } = wanted;
+    const started = performance.now();
+    try {
+      const made = await model.edit({ ...call, pixels: pixelsOf(rgba) }, async (done, of) => {
+        postMessage({ told: "step", id, done, of });
+        await turn();
+        // few steps are soon done, and a picture that follows the hand is worth more than the very last one
+        return !wanted || (!call.few && wanted.id !== id);
+      });
+      const bytes = toRGBA(made.pixels);
+      postMessage({ told: "made", id, rgba: bytes, run: made.run, ms: performance.now() - started }, [bytes.buffer]);
+    } catch (error) {
+      if (error instanceof Cancelled) postMessage({ told: "cancelled", id });
+      else postMessage({ told: "failed", id, why: String(error.message ?? error) });
+    }
+    await turn();
+    if (wanted?.id === id) wanted = undefined;
+  }
+  busy = false;
+}
+
+function pixelsOf(rgba) {
+  if (!shown || shown.rgba.length !== rgba.length || shown.rgba.some((value, k) => value !== rgba[k])) {
+    shown = { rgba, pixels: toPixels(rgba) };
+  }
+  return shown.pixels;
+}
+
+onmessage = async ({ data }) => {
+  if (data.do === "start") {
+    start().catch((error) => postMessage({ told: "failed", why: String(error.message ?? error) }));
+  } else if (data.do === "file") {
+    waiting.get(data.name)(decoded(data.parts));
+    waiting.delete(data.name);
+  } else if (data.do === "edit") {
+    wanted = data;
+    work();
+  } else if (data.do === "cancel") {
+    wanted = undefined;
+  }
+};
