@@ -1147,6 +1147,11 @@ CASES: dict[str, list[Case]] = {
             "prompt must be a text in quotes, not 5.",
         ),
         Case(
+            "an explorer that is to preview with the name of a decoder",
+            lambda g: helpers.strength_explorer(g.pipe, g.small, "a lake", preview="taesd"),
+            "preview must be a decoder, such as diffusers' AutoencoderTiny, not 'taesd'.",
+        ),
+        Case(
             "an explorer of an upscaler",
             lambda g: helpers.strength_explorer(g.upscaler, g.small, "a lake"),
             "An edit needs an img2img pipeline, not StableDiffusionUpscalePipeline; load_pipeline('img2img') gives one.",

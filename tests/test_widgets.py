@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 import torch
-from diffusers import LCMScheduler
+from diffusers import AutoencoderTiny, LCMScheduler
 from PIL import Image
 
 from img2img_helpers import (
@@ -210,6 +210,25 @@ def test_a_pipeline_of_many_steps_shows_no_switch(tiny_pipe, image):
     explorer = strength_explorer(tiny_pipe, image, "a lake", num_inference_steps=5)
     assert explorer.few_steps.layout.display == "none"
     settle(explorer)
+
+
+def test_a_small_decoder_shows_the_picture_emerging(tiny_pipe, image):
+    torch.manual_seed(0)
+    small = AutoencoderTiny(
+        encoder_block_out_channels=(8,) * 4,
+        decoder_block_out_channels=(8,) * 4,
+        num_encoder_blocks=(1,) * 4,
+        num_decoder_blocks=(1,) * 4,
+    )
+    explorer = strength_explorer(tiny_pipe, image, "a lake", num_inference_steps=6, preview=small)
+    seen = []
+    explorer._edit.observe(lambda change: seen.append(change["new"]), "value")
+    settle(explorer)
+    explorer.strength.value = 1.0
+    settle(explorer)
+    assert len(seen) >= 7, "six steps and the edit itself"
+    assert len(set(seen)) == len(seen)
+    assert seen[-1] == widgets.encoded(explorer.result)
 
 
 def seeded(seed: int) -> dict:

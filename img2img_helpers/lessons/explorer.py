@@ -13,7 +13,7 @@ import ipywidgets
 from PIL import Image
 
 from ..common.devices import is_out_of_memory, out_of_memory_advice
-from ..common.settings import checked, listed, text
+from ..common.settings import checked, listed, short, text
 from .images import load_for
 from .measure import structure_similarity
 from .strength import NothingRunsError, plan_steps
@@ -21,7 +21,7 @@ from .sweep import strength_sweep
 from .widgets import StaticWidget, encoded, picture_slider
 
 if TYPE_CHECKING:
-    from diffusers import DiffusionPipeline
+    from diffusers import AutoencoderTiny, DiffusionPipeline
 
 MAX_SEED = 2**53 - 1  # the largest whole number that a browser keeps
 # steps and guidance scale to start with: by whether the pipeline has an LCM-LoRA (Luo et al. 2023, section 3)
@@ -35,13 +35,13 @@ class Cancelled(Exception):
 class StrengthExplorer(ipywidgets.VBox):
     """What :func:`strength_explorer` shows; :attr:`result` is the edit in view."""
 
-    def __init__(self, pipe: DiffusionPipeline, image: Image.Image, start: dict) -> None:
+    def __init__(self, pipe: DiffusionPipeline, image: Image.Image, start: dict, preview=None) -> None:
         few = has_few_steps(pipe)
         self._pipes = {few: _own(pipe)}
         # parts that wait in main memory for their turn cannot be shared between two pipelines
         if few and not self._takes_turns():
             self._pipes[False] = _all_steps(self._pipes[True])
-        self._image = image
+        self._image, self._preview = image, preview
         self._made: dict[tuple, tuple[Image.Image, str]] = {}
         self._wanted: tuple | None = None
         self._lock = threading.Lock()
@@ -175,6 +175,8 @@ class StrengthExplorer(ipywidgets.VBox):
             if self._wanted != key:
                 raise Cancelled
             self.progress.value = number + 1
+            if self._preview is not None:
+                self._edit.value = encoded(_decoded(self._preview, pipe, tensors["latents"]))
             return tensors
 
         edit = pipe(
@@ -198,6 +200,15 @@ class StrengthExplorer(ipywidgets.VBox):
     def _show(self, key: tuple) -> None:
         self.result, told = self._made[key]
         self._edit.value, self._told.value = encoded(self.result), told
+
+
+def _decoded(preview, pipe: DiffusionPipeline, latents) -> Image.Image:
+    """What a small decoder makes of a pipeline's latents, which have unit deviation."""
+    import torch
+
+    with torch.no_grad():
+        shown = preview.decode(latents.to(preview.device, preview.dtype) / preview.config.scaling_factor).sample
+    return pipe.image_processor.postprocess(shown)[0]
 
 
 def has_few_steps(pipe: DiffusionPipeline) -> bool:
@@ -234,6 +245,7 @@ def strength_explorer(
     seed: int = 0,
     guidance_scale: float | None = None,
     num_inference_steps: int | None = None,
+    preview: AutoencoderTiny | None = None,
     precompute: Sequence[float] | None = None,
 ) -> StrengthExplorer | StaticWidget:
     """A slider over strength: the edit beside the original, what really runs, and how much structure is kept.
@@ -246,18 +258,22 @@ def strength_explorer(
         image: anything :func:`~img2img_helpers.load_image` takes, of a size that ``pipe`` takes.
         prompt, negative_prompt, strength, seed, guidance_scale, num_inference_steps: to start with; all can be
             changed in the widget. None for the last two is 7.5 and 25, for a pipeline of few steps 1 and 4.
+        preview: a small decoder for the model's latents, such as ``AutoencoderTiny.from_pretrained("madebyollin/taesd")``
+            for Stable Diffusion 1.5: the picture is then seen emerging, after each step.
         precompute: strengths to make first, with a progress bar. The slider then has these alone and needs no
             kernel: for a page, or a projector.
 
     Raises:
-        ValueError: if the image has a size that ``pipe`` would cut, a setting is out of range, or a strength to
-            precompute runs no step.
+        ValueError: if the image has a size that ``pipe`` would cut, a setting is out of range, ``preview`` decodes
+            nothing, or a strength to precompute runs no step.
 
     Example:
         >>> image = prepare_image(example_image("landscape"), 128).image
         >>> explorer = strength_explorer(pipe, image, "watercolor painting", num_inference_steps=5)
     """
     image = load_for(pipe, image)
+    if not callable(getattr(preview, "decode", None)) and preview is not None:
+        raise ValueError(f"preview must be a decoder, such as diffusers' AutoencoderTiny, not {short(preview)}.")
     prompt, negative_prompt = text("prompt", prompt), text("negative_prompt", negative_prompt or "")
     steps, scale = DEFAULTS[has_few_steps(pipe)]
     num_inference_steps = steps if num_inference_steps is None else num_inference_steps
@@ -275,7 +291,7 @@ def strength_explorer(
         "num_inference_steps": num_inference_steps,
     }
     if precompute is None:
-        return StrengthExplorer(pipe, image, start)
+        return StrengthExplorer(pipe, image, start, preview)
     return _precomputed(pipe, image, [checked("strength", s) for s in listed("precompute", precompute)], start)
 
 
