@@ -30,7 +30,6 @@ def test_the_scheduler_stops_where_the_adapter_was_trained(parts, way, steps):
         assert set(pipe.get_timesteps(steps, strength, parts.device)[0].tolist()) <= trained
     assert len(trained) == 50
     assert max(trained) == 999
-    assert way.before.tolist() == [0, *way.timesteps.tolist()[:-1]]
 
 
 def test_at_the_end_of_the_way_latents_stay_what_they_are(way):
@@ -52,9 +51,31 @@ def test_a_true_velocity_leads_along_the_way(parts, way):
     noisy = way.noisy(clean, noise, way.timesteps)
     velocity = parts.noiser.get_velocity(clean, noise, way.timesteps)
     assert torch.allclose(noisy, parts.noiser.add_noise(clean, noise, way.timesteps), atol=1e-5)
-    nearer = way.step(noisy, velocity, way.timesteps, way.before)
-    assert torch.allclose(nearer, way.noisy(clean, noise, way.before), atol=1e-5)
+    before = torch.cat([torch.zeros(1, dtype=torch.long), way.timesteps[:-1]])
+    nearer = way.step(noisy, velocity, way.timesteps, before)
+    assert torch.allclose(nearer, way.noisy(clean, noise, before), atol=1e-5)
     assert torch.allclose(way.end(noisy, velocity, way.timesteps), clean, atol=1e-3)
+
+
+def test_the_way_is_followed_to_its_end_in_few_steps(parts, way):
+    """With the true velocity from everywhere to the same end, asked at timesteps that fall, and no more often than needed."""
+    count = len(way.timesteps)
+    clean, noise = _latents(count)
+    asked = [[] for _ in range(count)]
+
+    def true(latents, timesteps, which):
+        assert torch.allclose(latents, way.noisy(clean[which], noise[which], timesteps), atol=1e-4)
+        for number, timestep in zip(which.tolist(), timesteps.tolist(), strict=True):
+            asked[number].append(timestep)
+        return parts.noiser.get_velocity(clean[which], noise[which], timesteps)
+
+    spots = torch.arange(count)
+    end = way.follow(way.noisy(clean, noise, way.timesteps), spots, true)
+    assert torch.allclose(end, way.noisy(clean, noise, torch.zeros(count, dtype=torch.long)), atol=1e-4)
+    for number, timesteps in enumerate(asked):
+        assert timesteps[0] == way.timesteps[number]
+        assert timesteps == sorted(timesteps, reverse=True)
+        assert len(timesteps) == number // few_steps.STRIDE + 1
 
 
 def test_an_untrained_adapter_changes_nothing_and_alone_learns(parts, monkeypatch, tmp_path):
