@@ -329,3 +329,30 @@ def test_a_model_that_cannot_be_fetched_is_one_sentence_and_the_next_click_tries
         watched.errors.clear()
         button.click()
         page.wait_for_function(MADE, arg=0)
+
+
+def test_two_studios_in_a_page_share_the_model_and_mix_up_nothing(site, address, browser):
+    with chrome.Watched(browser, address) as watched:
+        page = watched.page
+        open_studio(page, address)
+        page.evaluate(
+            "() => { const other = document.createElement('div'); other.dataset.prompt = 'a photo at night';"
+            " document.querySelector('[data-live]').after(other); new Studio(other) }"
+        )
+        one, other = page.locator(".live").all()
+        other.get_by_role("button", name="Paint with the model").click()
+        made = "n => Number(document.querySelectorAll('.live')[n].dataset.made ?? 0) === live.last"
+        page.wait_for_function(made, arg=1)
+        first, second = (
+            root.locator("canvas").nth(1).evaluate("canvas => canvas.toDataURL()") for root in (one, other)
+        )
+        assert first != second
+        one.get_by_role("slider", name="strength").press("End")  # begins,
+        one.get_by_role("slider", name="strength").press("ArrowLeft")  # waits,
+        other.get_by_role("slider", name="strength").press("Home")  # is asked for last
+        other.get_by_role("slider", name="strength").press("ArrowRight")
+        page.wait_for_function(made, arg=1)
+        assert one.locator(".live-told").inner_text().startswith("Cancelled")
+        assert one.get_by_role("button", name="Cancel").is_disabled()
+        assert one.locator("canvas").nth(1).evaluate("canvas => canvas.toDataURL()") == first
+        assert "1 of 30 steps" in other.locator(".live-told").inner_text()

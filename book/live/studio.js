@@ -76,20 +76,29 @@ const live = {
             files.delete(data.name);
             this.worker.postMessage({ do: "file", name: data.name, parts });
           } catch (error) {
-            this.asker?.hear({ told: "failed", id: this.last, why: error.message });
+            this.hear({ told: "failed", id: this.last, why: error.message });
           }
-        } else if (data.told === "ready") resolve(data);
-        else if (data.told === "failed" && data.id === undefined) reject(new Error(data.why));
-        else this.asker?.hear(data);
+        } else if (data.told === "ready") {
+          const stopped = "The model has stopped, perhaps for want of memory; reload the page to start it again.";
+          this.worker.onerror = () => this.hear({ told: "failed", id: this.last, why: stopped });
+          resolve(data);
+        } else if (data.told === "failed" && data.id === undefined) reject(new Error(data.why));
+        else this.hear(data);
       };
       this.worker.postMessage({ do: "start" });
     });
   },
 
   last: 0,
+  askers: new Map(), // the studio that wants an edit, by its number
   ask(studio, rgba, call) {
-    this.asker = studio;
-    this.worker.postMessage({ do: "edit", id: ++this.last, rgba, call });
+    this.askers.set(++this.last, studio);
+    this.worker.postMessage({ do: "edit", id: this.last, rgba, call });
+    return this.last;
+  },
+  hear(data) {
+    this.askers.get(data.id)?.hear(data);
+    if (data.told !== "step") this.askers.delete(data.id);
   },
   cancel() {
     this.worker.postMessage({ do: "cancel" });
@@ -339,7 +348,7 @@ class Studio {
     const seed = Math.min(Math.max(Math.floor(Number(this.seed.value)) || 0, 0), 2 ** 32 - 1);
     const call = { prompt: this.prompt.value, strength: Number(this.strength.value), steps, guidance, seed, few: this.few };
     this.cancel.disabled = false;
-    live.ask(this, data, { ...call, tiny: this.decoder() === "decoder_tiny" });
+    this.asked = live.ask(this, data, { ...call, tiny: this.decoder() === "decoder_tiny" });
   }
 
   hear(data) {
@@ -357,8 +366,8 @@ class Studio {
       );
     }
     if (data.told === "failed") this.say(data.why);
-    if (data.told === "cancelled" && data.id === live.last) this.say("Cancelled. Draw or move a slider to go on.");
-    if (data.id === live.last) {
+    if (data.told === "cancelled" && data.id === this.asked) this.say("Cancelled. Draw or move a slider to go on.");
+    if (data.id === this.asked) {
       this.cancel.disabled = true;
       this.bar.value = 0;
       this.root.dataset.made = data.id;

@@ -10,7 +10,7 @@ import { Cancelled, Model, toPixels, toRGBA } from "./diffusion.js";
 
 let model;
 let wanted; // the edit to make, or nothing
-let busy = false;
+let running; // the number of the one that is being made
 let shown; // the last picture's bytes and its pixels, so that it is encoded once
 const waiting = new Map();
 
@@ -44,10 +44,10 @@ async function start() {
 const turn = () => new Promise((resolve) => setTimeout(resolve)); // lets messages in
 
 async function work() {
-  if (busy) return;
-  busy = true;
+  if (running !== undefined) return;
   while (wanted) {
     const { id, rgba, call } = wanted;
+    running = id;
     const started = performance.now();
     try {
       const made = await model.edit({ ...call, pixels: pixelsOf(rgba) }, async (done, of) => {
@@ -65,7 +65,7 @@ async function work() {
     await turn();
     if (wanted?.id === id) wanted = undefined;
   }
-  busy = false;
+  running = undefined;
 }
 
 function pixelsOf(rgba) {
@@ -81,10 +81,10 @@ onmessage = async ({ data }) => {
   } else if (data.do === "file") {
     waiting.get(data.name)(decoded(data.parts));
     waiting.delete(data.name);
-  } else if (data.do === "edit") {
-    wanted = data;
-    work();
-  } else if (data.do === "cancel") {
-    wanted = undefined;
+  } else {
+    // what waited and never began; what has begun gives itself up
+    if (wanted && wanted.id !== running) postMessage({ told: "cancelled", id: wanted.id });
+    wanted = data.do === "edit" ? data : undefined;
+    if (wanted) work();
   }
 };
