@@ -9,6 +9,7 @@ import re
 import shutil
 from pathlib import Path
 
+import address
 import nbformat
 from docutils import nodes
 from latex2mathml.converter import convert
@@ -18,11 +19,23 @@ import img2img_helpers
 from img2img_helpers.lessons.models import CLASSROOM_FOLDER
 from tests import hard_inputs
 
-WIDGET = "application/vnd.jupyter.widget-view+json"
-NEEDS_KERNEL = {  # by how the stored output begins
+NEEDS_KERNEL = {  # by how the stored output begins, which is the widget's name, for its state is not kept
     "StrengthExplorer": "a slider that makes an edit of any strength while you watch",
     "MaskPainter": "the picture, with a brush to paint a mask on it",
     "FileUpload": "a button to upload a picture of your own",
+}
+# in which lessons the model also runs on the site: before which heading, what it says there, and what it starts with
+TRY_HERE = {
+    "03_mechanics": (
+        "## 9.",
+        "The same loop in JavaScript, [200 lines]({source}), runs in this page. Compare it with yours.",
+        {"picture": "landscape", "prompt": "watercolor painting with soft edges", "strength": "0.5"},
+    ),
+    "05_object_edits": (
+        "## 4.",
+        "Or look for the strength by hand, in this page.",
+        {"picture": "car", "prompt": "a blue car on a city street", "strength": "0.4"},
+    ),
 }
 HERO = "05_object_edits"  # the lesson whose first slider stands on the home page
 GROUPS = {
@@ -52,9 +65,9 @@ def publish(lesson: nbformat.NotebookNode) -> nbformat.NotebookNode:
         if alternatives:
             cell.metadata["mystnb"] = {"image": {"alt": " ".join(alternatives)}}
         for output in outputs:
-            if WIDGET in output.get("data", {}):
-                shown = output.data["text/plain"]
-                what = next((told for name, told in NEEDS_KERNEL.items() if shown.startswith(name)), "a live widget")
+            shown = output.get("data", {}).get("text/plain", "")
+            what = next((told for name, told in NEEDS_KERNEL.items() if shown.startswith(name)), "")
+            if what:
                 note = (
                     f'<p class="needs-kernel">In the running notebook: {what}. Start it with the rocket button at the top, '
                     "or on your own computer.</p>"
@@ -65,6 +78,14 @@ def publish(lesson: nbformat.NotebookNode) -> nbformat.NotebookNode:
                     note += studio("../_static", prompt=ast.literal_eval(prompt[1]))
                 output.data = {"text/html": note}
     return lesson
+
+
+def add_studio(lesson: nbformat.NotebookNode, heading: str, words: str, start: dict[str, str]) -> None:
+    """Let the model run in the page of ``lesson``, above the section that begins with ``heading``."""
+    at = next(i for i, cell in enumerate(lesson.cells) if cell.source.startswith(heading))
+    source = f"{address.current()}/blob/main/book/live/diffusion.js"
+    told = f"**Try it here.** {words.format(source=source)}\n\n{studio('../_static', **start)}"
+    lesson.cells.insert(at, nbformat.v4.new_markdown_cell(told))
 
 
 def slider(lesson: nbformat.NotebookNode) -> str:
@@ -125,6 +146,8 @@ def write_pages(book: Path) -> None:
         lesson = nbformat.read(root / "notebooks" / f"{source.stem}.ipynb", 4)
         if source.stem == HERO:
             (generated / "hero.html").write_text(slider(lesson), "utf-8")
+        if source.stem in TRY_HERE and live.can_build():
+            add_studio(lesson, *TRY_HERE[source.stem])
         nbformat.write(publish(lesson), book / "notebooks" / f"{source.stem}.ipynb")
     (generated / "lessons.md").write_text(lesson_cards((root / "README.md").read_text("utf-8")), "utf-8")
     (generated / "api.md").write_text(api_reference(), "utf-8")

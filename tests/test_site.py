@@ -331,6 +331,14 @@ def test_a_model_that_cannot_be_fetched_is_one_sentence_and_the_next_click_tries
         page.wait_for_function(MADE, arg=0)
 
 
+def test_the_lessons_about_the_loop_and_about_strength_have_the_model_too(site):
+    for stem, prompt in (("02_strength", ""), ("03_mechanics", "watercolor"), ("05_object_edits", "a blue car")):
+        page = (site / "notebooks" / f"{stem}.html").read_text("utf-8")
+        assert len(re.findall(f'<div data-live[^>]*data-prompt="{prompt}[^"]*"', page)) == 1
+        assert 'src="../_static/live/studio.js"' in page
+    assert "book/live/diffusion.js" in (site / "notebooks" / "03_mechanics.html").read_text("utf-8")
+
+
 def test_two_studios_in_a_page_share_the_model_and_mix_up_nothing(site, address, browser):
     with chrome.Watched(browser, address) as watched:
         page = watched.page
