@@ -23,7 +23,7 @@ WRONG: dict[str, dict[int, list[dict[str, str]]]] = {
     },
     "02_strength": {
         1: [{"my_answer = ...": "my_answer = 0.05"}, {"my_answer = ...": "my_answer = 0.9"}],
-        2: [{"my_strength = 0.1": "my_strength = 0.2"}, {"my_strength = 0.1": "my_strength = 0.9"}],
+        2: [{"my_strength = 0.1": "my_strength = 0.15"}, {"my_strength = 0.1": "my_strength = 1.0"}],
         3: [
             {
                 "    return ...": "    shared = torch.Generator().manual_seed(0)\n"
@@ -55,7 +55,7 @@ WRONG: dict[str, dict[int, list[dict[str, str]]]] = {
         1: [{"my_answer = ...": 'my_answer = "pencil"'}, {"my_answer = ...": 'my_answer = "watercolor"'}],
         2: [
             {"my_strength, my_blend = 0.8, 0.0": "my_strength, my_blend = 0.8, 1.0"},
-            {"my_strength, my_blend = 0.8, 0.0": "my_strength, my_blend = 0.1, 0.0"},
+            {"my_strength, my_blend = 0.8, 0.0": "my_strength, my_blend = 0.3, 1.0"},
         ],
         3: [
             {"    return ...": "    return edit"},
@@ -95,7 +95,7 @@ WRONG: dict[str, dict[int, list[dict[str, str]]]] = {
         3: [
             {"    return ...": "    return Image.fromarray(255 - np.asarray(control_image))"},  # black on white
             {
-                "    return ...": "    return Image.fromarray(canny(rgb2gray(np.asarray(picture)), sigma=1.0)).convert('RGB')"
+                "    return ...": "    return Image.fromarray(find_edges(picture).astype(np.uint8)).convert('RGB')"  # 1, not 255
             },
         ],
         4: [
@@ -127,7 +127,10 @@ WRONG: dict[str, dict[int, list[dict[str, str]]]] = {
     },
     "09_multi_pass": {
         1: [{"my_answer = ...": "my_answer = 3"}, {"my_answer = ...": "my_answer = 1"}],
-        2: [{"[0.9, 0.9]": "[0.3, 0.1]"}, {"[0.9, 0.9]": "[0.5, 0.9]"}],
+        2: [
+            {"my_strength = 0.9": "my_strength = 0.8"},  # undoes the night
+            {"my_strength = 0.9": "my_strength = 0.05"},  # no painting
+        ],
         3: [
             {
                 "    return ...": "    shared = torch.Generator().manual_seed(recipe.passes[0].seed)\n"
