@@ -3,6 +3,7 @@
 import functools
 import gzip
 import http.server
+import os
 import re
 import shutil
 import subprocess
@@ -364,3 +365,13 @@ def test_two_studios_in_a_page_share_the_model_and_mix_up_nothing(site, address,
         assert one.get_by_role("button", name="Cancel").is_disabled()
         assert one.locator("canvas").nth(1).evaluate("canvas => canvas.toDataURL()") == first
         assert "1 of 30 steps" in other.locator(".live-told").inner_text()
+
+
+def test_without_npm_the_site_says_what_it_lacks():
+    code = "import pages, pathlib; pages.live.PACKAGES = pathlib.Path('nowhere'); print(pages.studio('_static'))"
+    path = f"{ROOT / 'book'}{os.pathsep}{ROOT}"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}
+    )
+    assert "built without the model in the page" in ran.stdout, ran.stderr
+    assert "data-live" not in ran.stdout
