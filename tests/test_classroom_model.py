@@ -379,10 +379,15 @@ def test_the_committed_model_recolours_a_car_and_leaves_the_place(classroom_pipe
     assert measures.outside_similarity(np.asarray(before), np.asarray(edit), np.asarray(mask) > 127) > 0.6
 
 
-def _steps(folder, *, stop=None, steps=20):
-    """Train a small model in ``folder`` up to ``steps``, asked to stop during step ``stop``; its weights and the average's."""
+def _steps(folder, *, stop=None, steps=20, fixed=None):
+    """Train a small model in ``folder`` up to ``steps``, asked to stop during step ``stop``; its weights and the average's.
+
+    With ``fixed`` its bias has this value and does not learn.
+    """
     torch.manual_seed(0)
     model, saved = torch.nn.Linear(3, 1), []
+    if fixed is not None:
+        torch.nn.init.constant_(model.bias, fixed).requires_grad_(False)
 
     def loss_at(step):
         if step == stop:
@@ -421,6 +426,16 @@ def test_training_goes_on_where_it_was_stopped(stop_at, build):
     assert not (build / "test" / "state.pt").exists(), "what is finished goes on from its weights"
     _steps(build, steps=25)
     assert loop.read_progress() == {"test": {"steps": 25, "pictures": 200}}
+
+
+def test_what_does_not_learn_may_be_newer_when_training_goes_on(build):
+    """As the base model is, on which an adapter is trained."""
+    _steps(build, stop=7, fixed=5.0)
+    learnt = load_file(build / "test" / "model.safetensors")
+    assert learnt.keys() == {"weight"}
+    _, bias, *_ = _steps(build, steps=9, fixed=7.0)
+    assert bias.item() == 7
+    assert loop.read_progress() == {"test": {"steps": 9, "pictures": 72}}, "the rest goes on"
 
 
 def test_training_stages_train_the_committed_weights(workshop, monkeypatch):

@@ -100,6 +100,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     WEIGHTS.mkdir(parents=True, exist_ok=True)
     parameters = [p for p in model.parameters() if p.requires_grad]
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}  # may be newer the next time
     optimizer = torch.optim.AdamW(parameters, lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     ema = EMAModel(parameters, decay=ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
     weights_file, state_file = folder / "model.safetensors", folder / "state.pt"
@@ -108,7 +109,7 @@ def train(
     if state_file.exists():
         state = torch.load(state_file, map_location=device, weights_only=True)
         seen, since = state["seen"], state["since"]
-        model.load_state_dict(load_file(weights_file))
+        model.load_state_dict(load_file(weights_file), strict=False)
         optimizer.load_state_dict(state["optimizer"])
         ema.load_state_dict(state["ema"])
     ema.to(device)
@@ -117,7 +118,7 @@ def train(
     def checkpoint(step: int, loss: float, seconds: float) -> None:
         now = {"steps": step, "pictures": seen["pictures"] + (step - first) * batch}
         state = {"seen": now, "since": since, "optimizer": optimizer.state_dict(), "ema": ema.state_dict()}
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, weights_file)
+        save_file({k: v.contiguous() for k, v in model.state_dict().items() if k not in frozen}, weights_file)
         torch.save(state, state_file)
         ema.store(parameters)
         ema.copy_to(parameters)
