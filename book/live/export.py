@@ -1,4 +1,4 @@
-"""Write the classroom model as ONNX files that a browser runs: `python -m book.live.export FOLDER`.
+"""Write the classroom model as ONNX files that a browser runs.
 
 Numbers are kept in half precision, which halves the download, and computed in single precision. What the page needs besides
 the networks, its schedule, its tokenizer and PyTorch's noise, is written beside them.
@@ -6,7 +6,6 @@ the networks, its schedule, its tokenizer and PyTorch's noise, is written beside
 
 from __future__ import annotations
 
-import argparse
 import json
 import warnings
 from pathlib import Path
@@ -20,7 +19,6 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from img2img_helpers.common.loading import quiet
-from img2img_helpers.lessons.models import CLASSROOM_FOLDER
 
 OPSET = 17
 SMALL = 1024  # tensors of fewer numbers stay as they are
@@ -140,15 +138,3 @@ def export(folder: Path, out: Path) -> None:
         write_onnx(network, inputs, out / f"{name}.onnx")
     (out / "model.json").write_text(json.dumps(told))
     noise((told["channels"], told["side"], told["side"])).astype("<f4").tofile(out / "noise.bin")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m book.live.export", description=__doc__.split("\n")[0])
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--model", type=Path, default=CLASSROOM_FOLDER, help="an SD-format folder")
-    args = parser.parse_args()
-    export(args.model, args.out)
-
-
-if __name__ == "__main__":
-    main()
