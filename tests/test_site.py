@@ -287,6 +287,12 @@ def test_the_model_paints_in_the_page(site, address, browser, way, tmp_path):
         example_image("car").resize((300, 200)).save(picture)
         seen.append(after(page, lambda: page.locator("input[type=file]").set_input_files(picture)))
         assert len(set(seen)) == len(seen), "every change shows"
+        paper = page.locator(".live-paper canvas")
+        mine = paper.evaluate("canvas => canvas.toDataURL()")
+        after(page, lambda: page.get_by_label("start from").select_option(label="an empty page"))
+        assert paper.evaluate("canvas => canvas.toDataURL()") != mine
+        after(page, lambda: page.get_by_role("button", name="Undo").click())
+        assert paper.evaluate("canvas => canvas.toDataURL()") == mine, "nothing drawn is lost"
         (tmp_path / "no.png").write_text("no picture")
         page.locator("input[type=file]").set_input_files(tmp_path / "no.png")
         page.wait_for_function("() => document.querySelector('.live-told').innerText.includes('could not be read')")

@@ -116,7 +116,7 @@ export class Model {
   /** What a network answers to `inputs`, an array of numbers and a shape each. */
   async run(name, inputs) {
     if (!this.networks.has(name)) {
-      const options = { executionProviders: this.providers ?? ["wasm"], graphOptimizationLevel: "all" };
+      const options = { executionProviders: ["wasm"], graphOptimizationLevel: "all" };
       this.networks.set(name, this.load(name).then((bytes) => this.ort.InferenceSession.create(bytes, options)));
     }
     const network = await this.networks.get(name);
@@ -182,7 +182,7 @@ export class Model {
       latents = scheduler.step(i, latents, await this.velocity(few, latents, timesteps[i], hidden, texts.length, guidance), draw);
     }
     const made = await this.decode(latents, tiny);
-    return { pixels: made, run: { steps: steps - first, timestep: timesteps[first], signal: Math.sqrt(alphas[timesteps[first]]) } };
+    return { pixels: made, run: { steps: steps - first, of: steps, timestep: timesteps[first], signal: Math.sqrt(alphas[timesteps[first]]) } };
   }
 
   /** The UNet's answer; with guidance it is asked twice, and pushed away from what the negative prompt says. */

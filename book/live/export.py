@@ -37,10 +37,17 @@ class Named(nn.Module):
         return self.call(self.module, *inputs)
 
 
-def networks(folder: Path) -> dict[str, tuple[nn.Module, dict[str, torch.Tensor]]]:
-    """For each file its network and examples of its inputs, by name; the first axis of each is free."""
-    options = {"torch_dtype": torch.float32, "use_safetensors": True}
-    pipe = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None, **options)
+def load(folder: Path) -> StableDiffusionPipeline:
+    return StableDiffusionPipeline.from_pretrained(
+        folder, safety_checker=None, torch_dtype=torch.float32, use_safetensors=True
+    )
+
+
+def networks(folder: Path, pipe: StableDiffusionPipeline) -> dict[str, tuple[nn.Module, dict[str, torch.Tensor]]]:
+    """For each file its network and examples of its inputs, by name; the first axis of each is free.
+
+    Beside those of ``pipe``, what its ``folder`` has for few steps and for quick decoding.
+    """
     unet, vae, text = pipe.unet, pipe.vae, pipe.text_encoder
     side, width = unet.config.sample_size, text.config.hidden_size
     pixels = torch.zeros(1, 3, side * pipe.vae_scale_factor, side * pipe.vae_scale_factor)
@@ -56,13 +63,13 @@ def networks(folder: Path) -> dict[str, tuple[nn.Module, dict[str, torch.Tensor]
         ),
     }
     if (folder / "lcm_lora").is_dir():
-        quick = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None, **options)
+        quick = load(folder)
         quick.load_lora_weights(folder / "lcm_lora")
         quick.fuse_lora()
         quick.unload_lora_weights()
         made["unet_few"] = (Named(quick.unet, lambda m, *given: m(*given).sample), denoising)
     if (folder / "vae_tiny").is_dir():
-        tiny = AutoencoderTiny.from_pretrained(folder / "vae_tiny", **options)
+        tiny = AutoencoderTiny.from_pretrained(folder / "vae_tiny", torch_dtype=torch.float32, use_safetensors=True)
         made["decoder_tiny"] = (Named(tiny, lambda m, given: m.decode(given).sample), {"latents": latents})
     for network, _ in made.values():
         if isinstance(network.module, (UNet2DConditionModel, AutoencoderKL)):
@@ -101,9 +108,8 @@ def halve(model: onnx.ModelProto) -> None:
         model.graph.node.insert(k, cast)
 
 
-def settings(folder: Path) -> dict:
+def settings(folder: Path, pipe: StableDiffusionPipeline) -> dict:
     """What the page must know of the model, as JSON."""
-    pipe = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None, torch_dtype=torch.float32)
     scheduler, vae = pipe.scheduler, pipe.vae.config
     return {
         "side": pipe.unet.config.sample_size,
@@ -133,7 +139,8 @@ def export(folder: Path, out: Path) -> None:
     """Write the networks of the SD-format ``folder``, ``model.json`` and ``noise.bin`` to the folder ``out``."""
     out.mkdir(parents=True, exist_ok=True)
     with quiet():
-        made, told = networks(folder), settings(folder)
+        pipe = load(folder)
+        made, told = networks(folder, pipe), settings(folder, pipe)
     for name, (network, inputs) in made.items():
         write_onnx(network, inputs, out / f"{name}.onnx")
     (out / "model.json").write_text(json.dumps(told))

@@ -1,7 +1,7 @@
 // The studio: draw, type, move strength, and the classroom model answers in the page. Nothing leaves it.
 //
-// Every element with the attribute data-live becomes one; data-picture, data-prompt, data-strength and data-steps say what it
-// starts with. The model is fetched on a click, once for all of them.
+// Every element with the attribute data-live becomes one; data-picture, data-prompt and data-strength say what it starts
+// with. The model is fetched on a click, once for all of them.
 
 const FILES = {}; // name → {parts, bytes}: build.py fills it in
 const HOME = document.currentScript.src.replace(/[^/]*$/, "");
@@ -222,7 +222,7 @@ class Studio {
     this.bar.value = 0;
     this.listen();
     this.take({});
-    this.load(pictures[choose.value]);
+    this.load(pictures[choose.value]).then(() => (this.undo = [])); // there is nothing before it
   }
 
   listen() {
@@ -300,7 +300,6 @@ class Studio {
 
   /** Start from a picture; an address that holds none leaves what is there. */
   async load(address) {
-    if (this.undo && address !== undefined) this.remember();
     const base = this.base.getContext("2d");
     if (address) {
       const image = new Image();
@@ -321,6 +320,7 @@ class Studio {
       base.fillStyle = COLORS.snow;
       base.fillRect(0, 0, this.size, this.size);
     }
+    this.remember();
     this.pen.drawImage(this.base, 0, 0);
     this.ask();
   }
@@ -358,10 +358,9 @@ class Studio {
     }
     if (data.told === "made") {
       this.answer.getContext("2d").putImageData(new ImageData(data.rgba, this.size, this.size), 0, 0);
-      const { steps, timestep, signal } = data.run;
-      const all = MODES[this.few ? "few" : "all"].steps;
+      const { steps, of, timestep, signal } = data.run;
       this.say(
-        `${steps} of ${all} steps, from timestep ${timestep}, where ${Math.round(100 * signal)} % of the signal is left. ` +
+        `${steps} of ${of} steps, from timestep ${timestep}, where ${Math.round(100 * signal)} % of the signal is left. ` +
           `${(data.ms / 1000).toFixed(2)} s on this device.`,
       );
     }

@@ -1,7 +1,7 @@
 // The classroom model in a thread of its own, so that the page stays usable. build.py bundles this with what it imports.
 //
-// The page sends {do: "start", files}, {do: "file", name, parts}, {do: "edit", id, rgba, call} and {do: "cancel"}; the worker
-// answers {told: "ready", words}, {told: "wants", name}, {told: "step", id, done, of}, {told: "made", id, rgba, run, ms},
+// The page sends {do: "start"}, {do: "file", name, parts}, {do: "edit", id, rgba, call} and {do: "cancel"}; the worker
+// answers {told: "ready", words, size, pictures}, {told: "wants", name}, {told: "step", id, done, of}, {told: "made", id, rgba, run, ms},
 // {told: "cancelled", id} and {told: "failed", id, why}.
 
 import * as ort from "onnxruntime-web/wasm";

@@ -61,7 +61,7 @@ def instruct_rows(bench: Bench) -> list[Row]:
         images = [Image.fromarray(image) for image in inputs[i : i + BATCH]]
         out = pipe([case.text for case in part], image=images, generator=seeds(len(part)), **CALL).images
         made += [np.asarray(image) for image in out]
-    seen, rows, all_right = recognise(bench.classifier, np.stack(made)), [], []
+    seen, all_right = recognise(bench.classifier, np.stack(made)), []
     for kind in dict.fromkeys(case.kind for case in told):
         at = [i for i, case in enumerate(told) if case.kind == kind]
         if told[at[0]].attribute == "flaws":
@@ -78,7 +78,9 @@ def instruct_rows(bench: Bench) -> list[Row]:
     ]
     one = Image.fromarray(inputs[0])
     seconds = seconds_of(lambda: pipe(told[0].text, image=one, **CALL))
-    rows.append(share("instructions: the change is recognised", all_right, 0.95))
     mean, what = float(np.mean(kept)), "instructions: structure kept outside the thing that changes (SSIM)"
-    rows.append(Row(what, f"{mean:.2f}", str(len(kept)), "at least 0.9", mean >= 0.9))
-    return [*rows, Row("instructions: one call, 30 steps", f"{seconds:.1f} s")]
+    return [
+        share("instructions: the change is recognised", all_right, 0.95),
+        Row(what, f"{mean:.2f}", str(len(kept)), "at least 0.9", mean >= 0.9),
+        Row("instructions: one call, 30 steps", f"{seconds:.1f} s"),
+    ]
