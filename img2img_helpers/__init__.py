@@ -12,6 +12,7 @@ _HOME = {
     "MODELS": "models",
     "ModelCard": "models",
     "describe_models": "models",
+    "on_classroom": "models",
     "known_words": "vocabulary",
     "load_pipeline": "pipelines",
     "PreparedImage": "images",

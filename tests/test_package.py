@@ -34,7 +34,7 @@ def test_import_is_quick_since_it_loads_nothing_else():
 def test_no_public_name_is_lost():
     """Lessons, and learners' own notebooks, import them: what is here once stays."""
     assert set(img2img_helpers.__all__) >= {
-        *("load_pipeline", "MODELS", "ModelCard", "describe_models", "known_words"),
+        *("load_pipeline", "MODELS", "ModelCard", "describe_models", "on_classroom", "known_words"),
         *("load_image", "example_names", "example_image", "example_mask", "prepare_image", "PreparedImage"),
         *("plan_steps", "StepPlan", "strength_sweep", "edit_grid", "EditPass", "Recipe", "upscale_tiles"),
         *("show_images", "plot_strength_vs_steps", "plot_noise_levels", "plot_preservation", "plot_recipe"),

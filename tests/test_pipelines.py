@@ -16,7 +16,7 @@ from diffusers import AutoPipelineForText2Image, ControlNetModel, LCMScheduler
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from img2img_helpers import MODELS, describe_models, load_pipeline, strength_sweep
+from img2img_helpers import MODELS, describe_models, load_pipeline, on_classroom, strength_sweep
 from img2img_helpers.common import hub
 from img2img_helpers.lessons import models
 from tests import tiny_models
@@ -343,6 +343,17 @@ def test_cards_have_the_names_and_tasks_that_are_asked_for():
         assert card.ids
         assert set(card.ids) <= set(models.TASKS)
         assert all(card.ids.values())
+
+
+@pytest.mark.parametrize("task", MODELS["classroom"].ids)
+def test_the_classroom_model_is_told_from_others(task, sd_folders):
+    pipe = load_pipeline(task, "classroom", device="cpu")
+    assert on_classroom(pipe)
+    if task == "img2img":
+        assert on_classroom(AutoPipelineForText2Image.from_pipe(pipe))
+        assert not on_classroom(load_pipeline(task, str(sd_folders["base"]), device="cpu"))
+        pipe.unet = tiny_models.unet()
+        assert not on_classroom(pipe), "a UNet that was never loaded"
 
 
 def test_describe_models_is_a_table_of_all():

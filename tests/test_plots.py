@@ -58,6 +58,12 @@ def test_jupyter_shows_it_once_with_the_alternative(monkeypatch):
     assert content["image/png"].startswith(b"\x89PNG")
 
 
+def test_what_the_classroom_model_made_is_not_said_of_another_models_pictures(classroom_pipe, tiny_pipe):
+    options = {"titles": ["strength 0.3"], "alt": "a blue car with a melted window"}
+    assert show_images([SQUARE], **options, made_by=classroom_pipe).alt == options["alt"]
+    assert show_images([SQUARE], **options, made_by=tiny_pipe).alt == "Images side by side: strength 0.3"
+
+
 def test_pictures_are_shown_without_stains_and_plots_without_blur(tiny_pipe):
     def shown(figure):
         drawn = rendered(figure)[..., :3]

@@ -6,9 +6,13 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..common.hub import settings_on_hub
 from ..common.settings import quoted
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
 
 TASKS = {  # and diffusers' class for each
     "img2img": "AutoPipelineForImage2Image",
@@ -165,6 +169,19 @@ def _tasks_in(folder: Path) -> list[str]:
         unet = None
     tasks = _tasks_of(unet)
     return tasks + [task for task in TASKS if task not in tasks and (folder / f"unet_{task}").is_dir()]
+
+
+def on_classroom(pipe: DiffusionPipeline) -> bool:
+    """Whether ``pipe`` draws with the classroom model's weights, as they came or with an adapter on them.
+
+    Example:
+        >>> on_classroom(load_pipeline("img2img", "classroom", device="cpu"))
+        the classroom model for img2img, float32 on cpu.
+        True
+    """
+    unet = getattr(pipe, "unet", None)  # newer models have a transformer
+    source = unet and unet.config.get("_name_or_path")  # where diffusers has loaded it from
+    return bool(source) and Path(source).is_relative_to(CLASSROOM_FOLDER)
 
 
 def tasks_on_hub(model_id: str) -> list[str]:

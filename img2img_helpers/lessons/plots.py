@@ -21,6 +21,7 @@ from PIL import Image
 from ..common.settings import checked, listed, number, short
 from ..common.settings import text as as_text
 from .images import load_for, load_image
+from .models import on_classroom
 from .strength import NothingRunsError, plan_steps
 
 if TYPE_CHECKING:
@@ -129,7 +130,12 @@ def _small(picture: Image.Image) -> tuple[str, bytes]:
 
 
 def show_images(
-    images: Sequence[Image.Image], titles: Sequence[str] = (), *, columns: int | None = None, alt: str = ""
+    images: Sequence[Image.Image],
+    titles: Sequence[str] = (),
+    *,
+    columns: int | None = None,
+    alt: str = "",
+    made_by: DiffusionPipeline | None = None,
 ) -> CourseFigure:
     """Show images side by side.
 
@@ -138,6 +144,8 @@ def show_images(
         titles: one for each image, or none.
         columns: how many in a row; by default all, at most 5.
         alt: what the figure shows, for those who cannot see it; made from the titles if empty.
+        made_by: the pipeline that made the images, where ``alt`` tells what the classroom model made: with another
+            model's, the titles take its place.
 
     Raises:
         ValueError: for no images, another number of titles than of images, or no columns.
@@ -172,6 +180,8 @@ def show_images(
             axes[i].imshow(image, interpolation="lanczos")
             if titles:
                 axes[i].set_title(titles[i], pad=4)
+    if made_by is not None and not on_classroom(made_by):
+        alt = ""
     figure.alt = alt or "Images side by side: " + "; ".join(t.replace("\n", " ") for t in titles or ["untitled"])
     return figure
 
