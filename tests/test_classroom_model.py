@@ -26,9 +26,9 @@ from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from classroom_model.evaluation import measures
-from classroom_model.training import data, diffusion, loop, text, vae
+from classroom_model.training import base, data, diffusion, loop, text, vae
 from classroom_model.world import painter, scenes, styles
-from classroom_model.world.captions import caption, edit_caption, instruction
+from classroom_model.world.captions import FINE_PHRASES, caption, edit_caption, instruction, quality_words
 from img2img_helpers import example_image, example_mask, example_names
 from img2img_helpers.lessons.models import CLASSROOM_FOLDER
 
@@ -106,6 +106,16 @@ def test_captions_name_what_they_should():
         assert 0.1 < np.mean([words in c for c in captions]) < 1, words
     bare = [caption(dataclasses.replace(crowned, crown=False), rng) for _ in range(100)]
     assert not any("crown" in c.replace("no crown", "") for c in bare)
+
+
+def test_words_of_quality_alone_name_no_picture():
+    rng = np.random.default_rng(0)
+    said = [quality_words(rng) for _ in range(400)]
+    assert 0.3 < np.mean([any(words in one for words in FINE_PHRASES) for one in said]) < 0.7
+    assert any("blurry" in one and "," in one for one in said)
+    assert any(one.startswith("red, ") for one in said), "as in a negative prompt"
+    known = set(text.caption_words([caption(data.scene_at(i), np.random.default_rng(i)) for i in range(3000)]))
+    assert set(text.caption_words(said)) <= known
 
 
 def test_captions_speak_as_people_do():
@@ -487,3 +497,20 @@ def test_training_stages_train_the_committed_weights(workshop, monkeypatch):
     assert known == vocabulary
     tokenizer = CLIPTokenizer.from_pretrained(workshop / "weights" / "tokenizer")
     assert all(len(tokenizer.tokenize(word)) == 1 for word in json.loads(known))
+
+
+def test_some_captions_are_empty_and_some_are_hearsay(workshop):
+    data.paint_training_set(workshop / "build", 8, 1)
+    parts = base.load_base("cpu")
+    encoded = diffusion.EncodedSet(parts.vae, parts.tokenizer)
+    numbers = np.zeros(2000, int)
+    own = {tuple(ids) for ids in text.tokenize(parts.tokenizer, encoded.painted.captions[0]).tolist()}
+    empty = tuple(text.tokenize(parts.tokenizer, [""])[0].tolist())
+
+    def drawn(**options):
+        return [tuple(ids) for ids in encoded.tokens(numbers, np.random.default_rng(0), **options).tolist()]
+
+    assert set(drawn(true=True)) == own
+    read = drawn()
+    assert np.mean([ids == empty for ids in read]) == pytest.approx(diffusion.CAPTION_DROPOUT, abs=0.03)
+    assert np.mean([ids not in own | {empty} for ids in read]) == pytest.approx(diffusion.HEARSAY, abs=0.03)

@@ -265,7 +265,18 @@ def wording_rows(bench: Bench) -> list[Row]:
     plain = [sharpness(image) for image in bench.draw(prompts)]
     against = [sharpness(image) for image in bench.draw(prompts, negative="blurry")]
     praised = [sharpness(image) for image in bench.draw([p + ", highly detailed, masterpiece" for p in prompts])]
+    scenes = red_cars(bench.few(24))
+    inputs, words = painted(scenes), [f"a red car on a {scene.place}" for scene in scenes]
+    plainly, harshly = (
+        np.mean([structure_similarity(*pair) for pair in zip(inputs, made, strict=True)])
+        for made in (
+            bench.draw(words, inputs, strength=0.4, negative=negative) for negative in ("", "distorted, blurry")
+        )
+    )
+    kept = float(harshly / plainly)
+    what = "SSIM at strength 0.4 with the negative prompt “distorted, blurry”, as a share of that without"
     return [
+        Row(what, f"{kept:.2f}", str(len(scenes)), "at least 0.9", kept >= 0.9),
         share("sharper with the negative prompt “blurry” than without", np.greater(against, plain), 0.80),
         share("sharper with “highly detailed, masterpiece” than without", np.greater(praised, plain)),
     ]

@@ -138,7 +138,7 @@ def train_few_steps(
         spots = torch.from_numpy(rng.integers(len(way.timesteps), size=batch)).to(device)
         start = way.timesteps[spots]
         scale = torch.from_numpy(rng.uniform(*GUIDANCE, (batch, 1, 1, 1)).astype(np.float32)).to(device)
-        hidden = base.embed(encoded.tokens(picks, rng, dropout=0.0)).float()
+        hidden = base.embed(encoded.tokens(picks, rng, true=True)).float()
         noisy = way.noisy(clean, noise, start)
 
         def guided(latents: torch.Tensor, timesteps: torch.Tensor, which: torch.Tensor) -> torch.Tensor:

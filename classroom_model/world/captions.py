@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .scenes import Scene
+from .scenes import COLORS, FLAWS, Scene
 
 STYLE_PHRASES = {
     "photo": (
@@ -434,6 +434,15 @@ _SUBJECT_PHRASES = {
 
 def _flaw_words(scene: Scene, rng: np.random.Generator) -> str:
     return ", ".join(_pick(rng, _FLAW_PHRASES[flaw]) for flaw in scene.flaws)
+
+
+def quality_words(rng: np.random.Generator) -> str:
+    """Praise or blame of no picture in particular, in lower case, as in a negative prompt or at the end of another."""
+    if rng.random() < 0.5:
+        return _pick(rng, FINE_PHRASES)
+    flaws = rng.choice(FLAWS, rng.integers(1, 4), replace=False)
+    words = ", ".join(_pick(rng, _FLAW_PHRASES[flaw]) for flaw in flaws)
+    return f"{rng.choice(COLORS)}, {words}" if rng.random() < 0.4 else words
 
 
 def _naming(scene: Scene, name: str, rng: np.random.Generator) -> str:
