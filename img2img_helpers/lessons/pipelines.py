@@ -197,8 +197,8 @@ def _add_few_steps(pipe: DiffusionPipeline, card: ModelCard, task: str) -> None:
     """Let ``pipe`` edit in a few steps (Luo et al. 2023, "LCM-LoRA")."""
     from diffusers import LCMScheduler
 
-    pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config)
-    with quiet():
+    with quiet():  # the other scheduler's settings that this one does not have, and what PEFT says of names
+        pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config)
         _first(card, task, card.few_steps_ids, lambda lora: load_lora_weights(pipe, lora, "0.13 GB", "lcm"))
 
 
