@@ -5,6 +5,8 @@ The first of each tuple of phrases is the one that the evaluation uses; the rest
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from .scenes import COLORS, FLAWS, Scene
@@ -432,16 +434,15 @@ _SUBJECT_PHRASES = {
 }
 
 
-def _flaw_words(scene: Scene, rng: np.random.Generator) -> str:
-    return ", ".join(_pick(rng, _FLAW_PHRASES[flaw]) for flaw in scene.flaws)
+def _flaw_words(flaws: Iterable[str], rng: np.random.Generator) -> str:
+    return ", ".join(_pick(rng, _FLAW_PHRASES[flaw]) for flaw in flaws)
 
 
 def quality_words(rng: np.random.Generator) -> str:
     """Praise or blame of no picture in particular, in lower case, as in a negative prompt or at the end of another."""
     if rng.random() < 0.5:
         return _pick(rng, FINE_PHRASES)
-    flaws = rng.choice(FLAWS, rng.integers(1, 4), replace=False)
-    words = ", ".join(_pick(rng, _FLAW_PHRASES[flaw]) for flaw in flaws)
+    words = _flaw_words(rng.choice(FLAWS, rng.integers(1, 4), replace=False), rng)
     return f"{rng.choice(COLORS)}, {words}" if rng.random() < 0.4 else words
 
 
@@ -451,7 +452,7 @@ def _naming(scene: Scene, name: str, rng: np.random.Generator) -> str:
         things = {"car": "a {} car", "portrait": "a {} coat", "watch": "a watch with a {} strap"}
         return things.get(scene.subject, "a house with a {} roof").format(scene.color)
     if name == "flaws":
-        return _flaw_words(scene, rng)
+        return _flaw_words(scene.flaws, rng)
     phrases = {
         "style": _STYLE_ALONE[scene.style],
         "time": TIME_PHRASES[scene.time],
@@ -553,7 +554,7 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
     Flaws are often named alone, or with a colour, as negative prompts do.
     """
     if scene.flaws and rng.random() < 0.35:
-        words = _flaw_words(scene, rng)
+        words = _flaw_words(scene.flaws, rng)
         return f"{scene.color}, {words}" if scene.colored and rng.random() < 0.4 else words
     often = scene.subject == "landscape"
     if rng.random() < (0.14 if often else 0.03):
@@ -576,7 +577,7 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
         else:
             parts.insert(0 if rng.random() < 0.15 else len(parts), light)
     if scene.flaws:
-        parts.append(_flaw_words(scene, rng))
+        parts.append(_flaw_words(scene.flaws, rng))
     elif scene.fine and rng.random() < 0.9:
         parts.append(_pick(rng, FINE_PHRASES))
     return ", ".join(parts or [_pick(rng, TIME_PHRASES[scene.time])])
