@@ -17,8 +17,8 @@ from .data import TrainingSet, held_out_pictures
 from .loop import BUILD, EVERY, REFRESH, WEIGHTS, Length, forget_this_computer, pick_device, train
 
 FACTOR = 8  # pixels to a latent, each way
-# Stable Diffusion's upscaler has an autoencoder of factor 4, for its latents are as large as the coarse picture. Ours goes on
-# from the first foundation's, which drew the second's world at 30.4 dB before it had seen it.
+# Stable Diffusion's upscaler has an autoencoder of factor 4, for its latents are as large as the coarse picture. Ours is
+# the first foundation's, put in its folder by hand: it drew the second's world at 30.4 dB before it had seen it.
 WIDTHS = {"vae": (24, 48, 96, 128), "vae_upscale": (24, 48, 96)}
 ENCODED = {"vae": "latents*.npy", "vae_upscale": "latents-fine.npy"}  # what other stages keep in BUILD
 HELD_OUT = 64  # scenes that the round trip is watched on
