@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -59,9 +60,9 @@ def test_a_sweep_that_does_not_fit_goes_on_in_smaller_batches(tiny_pipe, image, 
 def test_one_edit_that_does_not_fit_is_one_sentence(tiny_pipe, image, room):
     room(1)
     with pytest.raises(torch.OutOfMemoryError) as caught:
-        strength_sweep(tiny_pipe, "a lake", image.resize((128, 128)), [0.5], num_inference_steps=4)
+        strength_sweep(tiny_pipe, "a lake", image.resize((192, 192)), [0.5], num_inference_steps=4)
     assert str(caught.value) == (
-        "There is not enough memory on cpu for a picture of 128×128 pixels; "
+        "There is not enough memory on cpu for a picture of 192×192 pixels; "
         "try a picture of 64×64, or pipe.vae.enable_tiling(), or closing other notebooks."
     )
 
@@ -193,7 +194,7 @@ from img2img_helpers import EditPass, Recipe, example_image, load_pipeline
 torch.set_num_threads(int(sys.argv[2]))
 pipe = load_pipeline("img2img", "classroom", device="cpu")
 recipe = Recipe([EditPass("watercolor painting of a lake", 0.6, seed, num_inference_steps=10) for seed in (1, 2)])
-made = recipe.run(pipe, example_image("landscape").resize((128, 128)), sys.argv[1])
+made = recipe.run(pipe, example_image("landscape").resize((192, 192)), sys.argv[1])
 made[-1].save(sys.argv[3])
 """
 
@@ -226,7 +227,7 @@ def test_two_notebooks_may_run_one_recipe_in_one_folder(two_notebooks):
 def test_threads_and_processes_change_a_pixel_by_one_at_most(two_notebooks, classroom_pipe):
     _, pictures = two_notebooks
     recipe = Recipe([EditPass("watercolor painting of a lake", 0.6, seed, num_inference_steps=10) for seed in (1, 2)])
-    pictures.append(recipe.run(classroom_pipe, example_image("landscape").resize((128, 128)))[-1])
+    pictures.append(recipe.run(classroom_pipe, example_image("landscape").resize((192, 192)))[-1])
     for other in pictures[1:]:
         assert np.abs(np.asarray(pictures[0], int) - np.asarray(other, int)).max() <= 1
 
@@ -304,6 +305,11 @@ def test_a_hub_that_is_cut_off_silent_or_away_is_one_sentence_and_a_download_is_
             assert told.endswith("StableDiffusionImg2ImgPipeline\n")
             assert not asked, "what is here already needs no hub"
             cached = tmp_path / "hub" / "hub" / "models--course--tiny" / "snapshots" / loopback_hub.COMMIT
+            for part in ("tokenizer", "text_encoder", "unet", "scheduler"):  # each tells in its own way of files it misses
+                shutil.rmtree(cached / part)
+                told, _ = load("course/tiny", "well")
+                assert told.startswith("Downloading course/tiny"), part
+                assert told.endswith("StableDiffusionImg2ImgPipeline\n"), part
             (cached / "model_index.json").write_text('{"unet": [')
             told, _ = load("course/tiny", "well")
             assert told.startswith(

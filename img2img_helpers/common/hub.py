@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
+from .devices import is_out_of_memory
 from .http_errors import refusal
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
@@ -109,8 +110,9 @@ def _fetched(load: Callable, model_id: str, size: str, variants: Iterable[dict],
     for variant in variants:
         try:
             return load(model_id, local_files_only=True, **options, **variant)
-        except (ValueError, OSError):  # not downloaded yet, or not in this variant
-            pass
+        except Exception as error:  # not here in this variant, or in part: of that, each part raises an error of its own
+            if is_out_of_memory(error):
+                raise
     if not hub_answers():
         raise _out_of_reach()
     print(f"Downloading {model_id}{size and f' ({size})'}; next time it is here already.", flush=True)
@@ -119,6 +121,8 @@ def _fetched(load: Callable, model_id: str, size: str, variants: Iterable[dict],
             try:
                 return load(model_id, **options, **variant)
             except Exception as error:  # the hub's clients raise their transport library's own errors
+                if is_out_of_memory(error):
+                    raise
                 failure = error
                 if not isinstance(error, ValueError) and not re.search("file named|variant=", str(error)):
                     break  # it is not the variant that is missing
