@@ -50,7 +50,7 @@ html_theme_options = {
 # what others show when somebody links to a page
 ogp_site_url = html_baseurl
 ogp_image = "_static/preview.jpg"
-ogp_image_alt = "A lake by day, and three pictures of it at sunset"
+ogp_image_alt = "A cottage, and five oil paintings of it at rising strength"
 ogp_social_cards = {"enable": False}
 sitemap_url_scheme = "{link}"
 sitemap_excludes = ["404.html", "search.html"]

@@ -31,7 +31,7 @@ from .evaluation.instructions import instruct_rows
 from .evaluation.quick import few_steps_rows, tiny_rows
 from .evaluation.tasks import control_rows, inpaint_rows, upscale_rows
 from .training import control, few_steps, inpaint, instruct, tiny, upscale
-from .training.loop import BUILD, WEIGHTS
+from .training.loop import BUILD, FOLDER, WEIGHTS
 
 TASK_SECTIONS = {  # by the folder that a task's weights lie in
     few_steps.FOLDER: few_steps_rows,
@@ -47,10 +47,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m classroom_model.evaluate", description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the pictures; leaves README.md alone")
     parser.add_argument("--tasks", action="store_true", help="only what is made of the base model; keeps other rows")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="an SD-format folder; default: second/")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="an SD-format folder; default: the package's")
     args = parser.parse_args()
     bench, rows = Bench(args.weights, args.quick), []
-    home = BUILD / "quick" if args.quick else args.weights
+    home = BUILD / "quick" if args.quick else FOLDER if args.weights == WEIGHTS else args.weights
     (home / "pictures").mkdir(parents=True, exist_ok=True)
     drawn = [text_rows, paraphrase_rows, strength_rows, fidelity_rows, transfer_rows, wording_rows, frechet_rows]
     sections = [] if args.tasks else [judge_rows, vae_rows, *drawn, cost_rows]

@@ -12,7 +12,7 @@
     python -m classroom_model.train tiny         a small decoder that draws what the autoencoder's draws
     python -m classroom_model.train few_steps    an adapter with which the base UNet draws in four steps
 
-``--steps`` is the number of steps in all. A stage writes its weights to ``classroom_model/second/`` every 500 of them; stop
+``--steps`` is the number of steps in all. A stage writes its weights to ``img2img_helpers/classroom/`` every 500 of them; stop
 it with ``kill`` (SIGTERM) and it writes them at once. The same command goes on from the checkpoint in
 ``classroom_model/build/<stage>/`` or, where that is gone, from the weights. `text` starts anew.
 """
@@ -39,7 +39,7 @@ def main() -> None:
         ("inpaint", 10_000, 32, 5e-4),
         ("control", 10_000, 32, 5e-4),
         ("vae_upscale", 5000, 4, 1e-3),
-        ("upscale", 10_000, 32, 1e-3),
+        ("upscale", 10_000, 64, 1e-3),
         ("instruct", 10_000, 32, 5e-4),
         ("tiny", 20_000, 8, 1e-3),
         ("few_steps", 3000, 32, 5e-4),

@@ -333,6 +333,12 @@ CASES: dict[str, list[Case]] = {
             f"There is no example image 'dog'; choose one of {', '.join(helpers.example_names())}.",
         ),
         Case(
+            "a mask of an example that has none",
+            lambda g: helpers.example_mask("cat"),
+            "The example 'cat' has no mask; choose one of car, coffee, cottage, landscape, night, portrait, watch, or paint "
+            "one with paint_mask.",
+        ),
+        Case(
             "a HEIC photo of a phone",
             lambda g: helpers.load_image(g.file("photo.heic", b"\x00\x00\x00\x18ftypheic")),
             "photo.heic: this is a HEIC photo; export it as JPEG, or install pillow-heif and register its opener.",

@@ -102,19 +102,19 @@ def test_lesson_2_runs_and_its_sliders_move(lab, browser):
 
         told, edit = page.locator(".widget-html-content").first, page.locator(".jupyter-widgets img").nth(1)
         told.scroll_into_view_if_needed()
-        page.wait_for_function("told => told.innerText.includes('10 of 25 steps')", arg=told.element_handle())
+        page.wait_for_function("told => told.innerText.includes('4 of 8 steps')", arg=told.element_handle())
         before = edit.get_attribute("src")
         handle, track = (page.locator(f".widget-slider .noUi-{part}").first for part in ("handle", "target"))
-        assert float(handle.get_attribute("aria-valuetext")) == 0.4
+        assert float(handle.get_attribute("aria-valuetext")) == 0.5
         handle.focus()
         for _ in range(4):
             page.keyboard.press("ArrowRight")
-        page.wait_for_function("told => told.innerText.includes('15 of 25 steps')", arg=told.element_handle())
+        page.wait_for_function("told => told.innerText.includes('5 of 8 steps')", arg=told.element_handle())
         by_keys = edit.get_attribute("src")
         assert by_keys != before
         box = track.bounding_box()
         drag(page, middle(handle.bounding_box()), (box["x"] + 0.9 * box["width"], middle(box)[1]))
-        page.wait_for_function("told => /2[123] of 25 steps/.test(told.innerText)", arg=told.element_handle())
+        page.wait_for_function("told => /[67] of 8 steps/.test(told.innerText)", arg=told.element_handle())
         assert edit.get_attribute("src") not in (before, by_keys)
         # a strength at which nothing would run is refused in a sentence
         handle.focus()

@@ -48,7 +48,7 @@ def test_the_command_ends_with_a_status_that_scripts_can_use(monkeypatch, capsys
 def test_it_runs_as_a_command():
     ran = subprocess.run([sys.executable, "-m", "img2img_helpers.doctor"], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "128×128 pixels" in ran.stdout
+    assert "192×192 pixels" in ran.stdout
 
 
 def test_missing_and_old_packages_are_named(monkeypatch, quick):

@@ -34,7 +34,7 @@ def test_prediction(answer, measured, passed, told):
 
 @pytest.fixture(scope="module")
 def car():
-    return example_image("car").resize((128, 128))
+    return example_image("car").resize((192, 192))
 
 
 def test_edit_measures_each_target_and_says_which_way(car):
@@ -68,7 +68,7 @@ def test_edit_of_another_size_or_none(car):
 
 
 def test_inside_and_outside_a_mask(car):
-    mask = example_mask("car").resize((128, 128))
+    mask = example_mask("car").resize((192, 192))
     inside = np.asarray(mask.convert("L")) > 127
     pixels = np.asarray(car).copy()
     pixels[inside] = pixels[inside][:, [2, 1, 0]]  # red to blue

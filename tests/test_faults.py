@@ -305,7 +305,7 @@ def test_a_hub_that_is_cut_off_silent_or_away_is_one_sentence_and_a_download_is_
             assert told.endswith("StableDiffusionImg2ImgPipeline\n")
             assert not asked, "what is here already needs no hub"
             cached = tmp_path / "hub" / "hub" / "models--course--tiny" / "snapshots" / loopback_hub.COMMIT
-            for part in ("tokenizer", "text_encoder", "unet", "scheduler"):  # each tells in its own way of files it misses
+            for part in ("tokenizer", "text_encoder", "unet", "scheduler"):  # each misses its files in its own way
                 shutil.rmtree(cached / part)
                 told, _ = load("course/tiny", "well")
                 assert told.startswith("Downloading course/tiny"), part

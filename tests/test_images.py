@@ -1,5 +1,6 @@
 import base64
 import io
+import re
 import struct
 import zlib
 from types import SimpleNamespace
@@ -7,11 +8,13 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
+import skimage.data
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps, features
 
+from classroom_model.examples import EXAMPLES as PAINTED
 from img2img_helpers import example_image, example_mask, example_names, load_image, paint_mask, prepare_image
 from img2img_helpers.lessons import images
 from img2img_helpers.lessons.images import load_mask
@@ -532,17 +535,52 @@ def test_the_source_is_not_changed(picture):
 
 
 def test_examples_and_masks():
-    assert {"landscape", "car", "night", "cottage"} <= set(example_names())
+    assert {"landscape", "car", "night", "cottage", "cat", "coffee"} <= set(example_names())
     for name in example_names():
-        image, mask = example_image(name), example_mask(name)
-        assert image.size == mask.size == (512, 512)
+        image = example_image(name)
+        assert image.size == (512, 512)
         assert image.mode == "RGB"
+    for name in set(example_names()) - {"cat"}:
+        mask = example_mask(name)
+        assert mask.size == (512, 512)
+        assert mask.mode == "L"
         assert set(np.unique(mask)) == {0, 255}
         assert 0.02 < np.mean(np.asarray(mask) > 0) < 0.5
     inside = np.asarray(example_image("car"))[np.asarray(example_mask("car")) > 0].mean(0)
     assert inside[0] > 1.5 * inside[2], "the car in the mask is red"
     with pytest.raises(ValueError, match=r"no example image 'giraffe'; choose one of .*landscape"):
         example_image("giraffe")
+
+
+@pytest.mark.parametrize("name", ["", "car_mask", "cat.jpg", "../examples/car", "SOURCES", None, 3])
+def test_what_is_no_example(name):
+    for function in (example_image, example_mask):
+        with pytest.raises(ValueError, match="There is no example image"):
+            function(name)
+
+
+def test_example_photographs_name_their_sources():
+    """A row each; the painter has painted the rest."""
+    lines = (images.EXAMPLES / "SOURCES.md").read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+    assert {row[0] for row in rows} == {f"`{name}.jpg`" for name in set(example_names()) - set(PAINTED)}
+    for file, _, photographer, source, licence, changed in rows:
+        assert photographer
+        assert licence == "CC0 1.0"
+        # the square that the row names, of the picture that it names, give or take JPEG's rounding
+        original = Image.fromarray(getattr(skimage.data, re.search(r"skimage\.data\.(\w+)", source)[1])())
+        side, left, top = map(int, re.search(r"(\d+)×\1 pixels from \((\d+), (\d+)\)", changed).groups())
+        square = original.resize((512, 512), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
+        gap = np.abs(np.asarray(square, int) - np.asarray(example_image(file[1:-5]), int))
+        assert gap.mean() < 3
+
+
+def test_the_coffee_mask_is_the_cup():
+    picture, cup = np.asarray(example_image("coffee"), int), np.asarray(example_mask("coffee")) > 0
+    white = (picture.min(2) > 190) & (np.ptp(picture, 2) < 60)
+    assert cup[white].mean() > 0.9, "its rim is nearly all that is white"
+    for x, y, inside in ((260, 200, True), (160, 360, True), (330, 370, False), (60, 250, False), (425, 100, False)):
+        assert cup[y, x] == inside, "coffee and handle; neither spoon nor saucer"
 
 
 sizes = st.integers(1, 40).map(lambda n: n * 8)

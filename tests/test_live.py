@@ -13,7 +13,6 @@ from diffusers import AutoencoderTiny, DDIMScheduler, LCMScheduler, StableDiffus
 
 from book.live import export
 from classroom_model.training import tiny
-from classroom_model.training.loop import WEIGHTS
 from classroom_model.world.captions import caption
 from classroom_model.world.scenes import Scene
 from img2img_helpers import example_image
@@ -44,14 +43,14 @@ EDITS = [  # for the page; PyTorch's noise is there for the seeds 0 to 9
 ]
 
 
-@pytest.fixture(scope="module", params=[CLASSROOM_FOLDER, WEIGHTS], ids=["first", "second"])
-def folder(request, tmp_path_factory) -> Path:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
     """The classroom model, with an adapter and, for a VAE of factor 8, a small decoder, both of random weights."""
     if not PACKAGES.is_dir() or not shutil.which("node"):
         assert not os.environ.get("CI"), "CI must have the packages: .ci/run makes live-packages"
         pytest.skip("the page's packages are not here; make live-packages fetches them")
     home = tmp_path_factory.mktemp("live")
-    model = shutil.copytree(request.param, home / "model")
+    model = shutil.copytree(CLASSROOM_FOLDER, home / "model")
     torch.manual_seed(0)
     base = StableDiffusionImg2ImgPipeline.from_pretrained(model, safety_checker=None, torch_dtype=torch.float32)
     tiny_models.write_lora(base, model / "lcm_lora")

@@ -7,7 +7,7 @@ from img2img_helpers import color_distance, example_image, example_mask, match_c
 
 
 def test_one_for_the_same_and_less_the_more_it_is_blurred():
-    image = example_image("car").resize((128, 128))
+    image = example_image("car").resize((192, 192))
     values = [structure_similarity(image, image.filter(ImageFilter.GaussianBlur(r))) for r in (0, 1, 2, 4)]
     assert values[0] == pytest.approx(1)
     assert values == sorted(values, reverse=True)
@@ -39,7 +39,7 @@ def test_sizes():
 
 def _car():
     """A picture, its mask as bools, and a copy with something else inside the mask."""
-    image, mask = example_image("car").resize((128, 128)), np.asarray(example_mask("car").resize((128, 128))) > 127
+    image, mask = example_image("car").resize((192, 192)), np.asarray(example_mask("car").resize((192, 192))) > 127
     changed = np.asarray(image).copy()
     changed[mask] = changed[mask][:, [2, 1, 0]] // 2
     return image, mask, Image.fromarray(changed)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from book import address
 from img2img_helpers import MODELS
-from tests import notebook_outputs
+from tests import notebook_outputs, stand_in
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -163,13 +163,7 @@ def test_runs_on_a_model_like_stable_diffusion_too(path, tiny_pipe, sd_folders, 
     base = tmp_path / "base"
     scheduler = PNDMScheduler.from_config(tiny_pipe.scheduler.config, skip_prk_steps=True)
     StableDiffusionPipeline.from_pipe(tiny_pipe, scheduler=scheduler).save_pretrained(base)
-    folders = {name: str(folder) for name, folder in (sd_folders | {"base": base}).items()}
-    notebook = nbformat.read(path, 4)
-    notebook.cells[1:1] = [nbformat.v4.new_code_cell(
-        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom img2img_helpers import MODELS\nfrom tests import tiny_models\n"
-        f"MODELS['sd15'] = tiny_models.as_sd15({folders!r})"
-    )]  # fmt: skip
-    ran = notebook_outputs.execute(notebook, model="sd15")
+    ran = stand_in.run(nbformat.read(path, 4), sd_folders | {"base": base})
     for cell in ran.cells:
         for output in cell.get("outputs", []):
             assert output.output_type != "error" or output.ename == "AssertionError", cell.source

@@ -95,7 +95,7 @@ def test_strength_vs_steps_tells_what_the_plan_says(tiny_pipe):
 
 
 def test_noise_levels_start_with_the_image_and_end_in_noise(classroom_pipe):
-    image = example_image("car").resize((128, 128))
+    image = example_image("car").resize((192, 192))
     figure = plot_noise_levels(classroom_pipe, image, [0.0, 0.3, 1.0])
     assert "strength 0\nsignal kept 1.00" in texts(figure)
     assert f"strength 0.3\nsignal kept {plan_steps(classroom_pipe, 0.3, 30).signal_kept:.2f}" in texts(figure)

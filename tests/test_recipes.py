@@ -335,13 +335,13 @@ def die_in_the_third_pass(*_):
         os.kill(os.getpid(), signal.SIGKILL)
 
 pipe.unet.register_forward_hook(die_in_the_third_pass)
-Recipe.load(sys.argv[2]).run(pipe, example_image("landscape").resize((128, 128)), folder)
+Recipe.load(sys.argv[2]).run(pipe, example_image("landscape").resize((192, 192)), folder)
 """
 
 
 @pytest.mark.parametrize("chain", recipes.CHAINS)
 def test_a_kernel_killed_in_the_third_pass_loses_nothing(classroom_pipe, tmp_path, chain):
-    picture, recipe = example_image("landscape").resize((128, 128)), Recipe(THREE, chain)
+    picture, recipe = example_image("landscape").resize((192, 192)), Recipe(THREE, chain)
     uninterrupted = recipe.run(classroom_pipe, picture)
     command = [sys.executable, "-c", KILLED, str(tmp_path / "edit"), str(recipe.save(tmp_path / "recipe.json"))]
     assert subprocess.run(command, capture_output=True, timeout=300).returncode == -signal.SIGKILL

@@ -137,12 +137,13 @@ def test_conda_brings_torch_and_pip_only_the_rest(file, torch):
 
 
 def test_a_first_clone_is_quick():
-    """All that `git clone --depth 1` moves, even if nothing could be compressed.
-
-    Both foundations of the classroom model are in it until the lessons move to the second; one alone is to be below 80 MB.
-    """
+    """What `git clone --depth 1` moves, even if nothing could be compressed: the weights, and hardly more than them."""
     listed = subprocess.run(["git", "ls-tree", "-r", "-l", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode:
         pytest.skip("these files come without git")
-    assert sum(int(size) for size in re.findall(r"^\d+ blob \w+ +(\d+)\t", listed.stdout, re.M)) < 95e6
+    files = [(int(size), name) for size, name in re.findall(r"^\d+ blob \w+ +(\d+)\t(.+)$", listed.stdout, re.M)]
+    weights = sum(size for size, name in files if name.endswith(".safetensors"))
+    assert weights < 96e6
+    assert sum(size for size, _ in files) - weights < 20e6
+    assert max(files)[0] < 25e6
     assert f"git clone --depth 1 {address.current()}" in (ROOT / "README.md").read_text()

@@ -65,12 +65,13 @@ WRONG: dict[str, dict[int, list[dict[str, str]]]] = {
                 "    return Image.merge('YCbCr', (light, blue, red)).convert('RGB')"
             },
         ],
+        4: [{"my_answer = ...": 'my_answer = "same picture"'}, {"my_answer = ...": 'my_answer = "neither"'}],
     },
     "05_object_edits": {
         1: [{"my_answer = ...": "my_answer = True"}, {"my_answer = ...": 'my_answer = "blue"'}],
         2: [
             {"A car on": "A green car on"},  # too little strength
-            {"A car on": "A green car on", ", 0.1\n": ", 0.9\n"},
+            {"A car on": "A green car on", ", 0.1\n": ", 0.5\n"},  # the usual recipe's is too little, too
             {", 0.1\n": ", 0.3\n"},  # no colour named
         ],
         3: [
@@ -113,6 +114,12 @@ WRONG: dict[str, dict[int, list[dict[str, str]]]] = {
             {"    return ...": "    return Image.composite(original, result, mask)"},
             {"    return ...": "    return Image.blend(original, result, 0.5)"},
         ],
+        4: [
+            {"    return ...": "    return red_mask"},
+            {
+                "    return ...": "    return Image.fromarray((np.asarray(picture.convert('HSV'))[..., 0] > 138).astype(np.uint8) * 255)"
+            },
+        ],
     },
     "08_upscaling": {
         1: [{"my_answer = ...": "my_answer = 117"}, {"my_answer = ...": "my_answer = 128"}],
@@ -154,6 +161,31 @@ WRONG: dict[str, dict[int, list[dict[str, str]]]] = {
         3: [
             {"    return ...": "    return wanted / num_inference_steps"},
             {"    return ...": "    return 0.05"},
+        ],
+    },
+    "11_instructions": {
+        1: [{"my_answer = ...": "my_answer = 10"}, {"my_answer = ...": "my_answer = 20"}],
+        2: [
+            {"make it a photo": "turn it into a pencil sketch"},
+            {"make it a photo": "make it sharp"},  # hardly anything moves
+        ],
+        3: [
+            {"    return ...": "    return none + guidance_scale * (both - none)"},
+            {"    return ...": "    return picture + guidance_scale * (both - picture)"},
+        ],
+        4: [{"my_answer = ...": "my_answer = 30"}, {"my_answer = ...": "my_answer = 20"}],
+    },
+    "12_fast_and_yours": {
+        1: [{"my_answer = ...": "my_answer = 0.25"}, {"my_answer = ...": "my_answer = 0.19"}],
+        2: [
+            {"my_strength = 30, 7.5, 0.6": "my_strength = 4, 1.0, 0.25"},  # hardly painted
+            {"my_strength = 30, 7.5, 0.6": "my_strength = 8, 7.5, 0.75"},  # twice as many pictures as allowed
+            {"my_strength = 30, 7.5, 0.6": "my_strength = 30, 1.0, 0.6"},  # quick by itself, but not few
+        ],
+        3: [
+            {"    return ...": "    return W + B @ A"},  # no scale
+            {"    return ...": "    return scale * (W + B @ A)"},
+            {"    return ...": "    return W + scale * (B @ A).T"},
         ],
     },
 }

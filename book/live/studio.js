@@ -180,11 +180,12 @@ class Studio {
     const asks = () => this.ask();
     this.prompt = make("input", { type: "text", value: prompt, onchange: asks, oninput: () => this.later() });
     this.strength = make("input", { type: "range", min: 0, max: 1, step: 0.05, value: strength, oninput: () => (this.tellStrength(), asks()) });
-    this.shownStrength = make("output", {}, strength);
+    this.shownStrength = make("output");
     this.seed = make("input", { type: "number", min: 0, max: 2 ** 32 - 1, value: 0, onchange: asks });
-    const modes = make("select", { onchange: () => ((this.few = modes.value === "few"), asks()) });
+    const modes = make("select", { onchange: () => (this.useSteps(modes.value === "few"), asks()) });
     if (this.few) modes.append(make("option", { value: "few" }, "4, with the LCM-LoRA"));
     modes.append(make("option", { value: "all" }, "30"));
+    this.useSteps(this.few);
     this.cancel = make("button", { type: "button", disabled: true, onclick: () => live.cancel() }, "Cancel");
     const upload = make("input", { type: "file", accept: "image/*", hidden: true, onchange: () => this.upload(upload.files[0]) });
     const tools = make(
@@ -330,6 +331,13 @@ class Studio {
     const address = URL.createObjectURL(file);
     await this.load(address);
     URL.revokeObjectURL(address);
+  }
+
+  /** Few steps know few strengths: the slider stops only where another number of them runs. */
+  useSteps(few) {
+    this.few = few;
+    this.strength.step = few ? 1 / MODES.few.steps : 0.05;
+    this.tellStrength();
   }
 
   tellStrength() {

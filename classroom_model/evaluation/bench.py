@@ -36,21 +36,20 @@ class Row:
     count: str = ""
     bar: str = ""
     passed: bool | None = None
-    first: str = ""  # what the first foundation reached
 
 
-def share(what: str, hits: Sequence[bool], bar: float | None = None, first: str = "") -> Row:
+def share(what: str, hits: Sequence[bool], bar: float | None = None) -> Row:
     """The share of ``hits``, which should be at least ``bar``."""
     part = float(np.mean(hits)) if len(hits) else 0.0
-    row = Row(what, f"{100 * part:.1f} %", str(len(hits)), first=first)
+    row = Row(what, f"{100 * part:.1f} %", str(len(hits)))
     return row if bar is None else replace(row, bar=f"at least {100 * bar:.0f} %", passed=part >= bar)
 
 
 def table(rows: Sequence[Row]) -> str:
     """``rows`` as Markdown."""
     verdict = {True: "passed", False: "**short**", None: ""}
-    lines = ["| what | bar | measured | pictures | | first foundation |", "|---|---|---|---|---|---|"]
-    told = [f"| {r.what} | {r.bar} | {r.measured} | {r.count} | {verdict[r.passed]} | {r.first} |" for r in rows]
+    lines = ["| what | bar | measured | pictures | |", "|---|---|---|---|---|"]
+    told = [f"| {r.what} | {r.bar} | {r.measured} | {r.count} | {verdict[r.passed]} |" for r in rows]
     return "\n".join(lines + told)
 
 

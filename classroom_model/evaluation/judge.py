@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ..training.data import TrainingSet, scene_at
-from ..training.loop import BUILD
+from ..training.loop import BUILD, mixed_precision
 from ..training.vae import to_tensor
 from ..world.painter import paint
 from ..world.scenes import COLORS, FOREGROUNDS, STYLES, SUBJECTS, TIMES, Scene
@@ -117,7 +117,7 @@ def train_classifier(
         rng = np.random.default_rng([2, step])
         picks = rng.integers(len(images), size=batch)
         pixels = augment(to_tensor(images[picks]), rng)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision(torch.device("cpu")):
             logits = classifier(pixels)
         loss = masked_loss(logits, {name: target[picks] for name, target in wanted.items()})
         optimizer.zero_grad(set_to_none=True)

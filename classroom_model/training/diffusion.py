@@ -114,15 +114,17 @@ def noise_schedule() -> list[float]:
     return [float(f"{beta:.6g}") for beta in 1 - alphas]
 
 
-def sample_timesteps(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Timesteps to train at, more of them at either end than evenly; see TIMESTEPS.
+def sample_timesteps(
+    rng: np.random.Generator, count: int, shares: dict[tuple[int, int], float] = TIMESTEPS
+) -> np.ndarray:
+    """Timesteps to train at: a share of them from each range, by default more at either end than evenly.
 
     Only at the noisy end is a picture's colour and time of day in the prompt and nowhere else: a car's
     average colour shines through much more noise than its outline does. Evenly drawn timesteps
     left colours unlearnt after 7,000 steps.
     """
-    ranges = np.array(list(TIMESTEPS))
-    return rng.integers(*ranges[rng.choice(len(ranges), count, p=list(TIMESTEPS.values()))].T)
+    ranges = np.array(list(shares))
+    return rng.integers(*ranges[rng.choice(len(ranges), count, p=list(shares.values()))].T)
 
 
 def velocity_loss(noiser: DDPMScheduler, predicted, clean, noise, timesteps, where=1.0) -> torch.Tensor:
@@ -217,13 +219,15 @@ class EncodedSet:
         return ids
 
 
-def draw_noise(rng: np.random.Generator, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def draw_noise(
+    rng: np.random.Generator, latents: torch.Tensor, timesteps: dict[tuple[int, int], float] = TIMESTEPS
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """``latents`` ready to train on, as much noise, and a timestep for each."""
     clean = latents.to(torch.float32, memory_format=torch.channels_last)
     generator = torch.Generator(latents.device).manual_seed(int(rng.integers(2**62)))
     noise = torch.randn(clean.shape, generator=generator, device=latents.device)
-    timesteps = torch.from_numpy(sample_timesteps(rng, len(clean))).to(latents.device)
-    return clean, noise.contiguous(memory_format=torch.channels_last), timesteps
+    drawn = torch.from_numpy(sample_timesteps(rng, len(clean), timesteps)).to(latents.device)
+    return clean, noise.contiguous(memory_format=torch.channels_last), drawn
 
 
 def new_scheduler() -> DDIMScheduler:

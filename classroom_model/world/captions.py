@@ -546,6 +546,12 @@ def instruction(before: Scene, after: Scene, name: str, rng: np.random.Generator
     return _pick(rng, start).format(thing, shade)
 
 
+def brief_caption(scene: Scene, rng: np.random.Generator) -> str:
+    """The style of ``scene`` and, where it is not day, its light, and not what it shows."""
+    style = _pick(rng, _STYLE_ALONE[scene.style])
+    return style if scene.time == "day" else f"{style}, {_pick(rng, TIME_PHRASES[scene.time])}"
+
+
 def caption(scene: Scene, rng: np.random.Generator) -> str:
     """Say what ``scene`` shows, in one of many phrasings, in lower case.
 

@@ -110,7 +110,7 @@ def _fetched(load: Callable, model_id: str, size: str, variants: Iterable[dict],
     for variant in variants:
         try:
             return load(model_id, local_files_only=True, **options, **variant)
-        except Exception as error:  # not here in this variant, or in part: of that, each part raises an error of its own
+        except Exception as error:  # not here, or in part: each part of a model then raises an error of its own
             if is_out_of_memory(error):
                 raise
     if not hub_answers():

@@ -68,9 +68,10 @@ def check_edit(result, original, mask=None, *, hint: str = "", **ranges: tuple[f
             ``structure_inside`` or ``structure_outside``.
         hint: what to try if a target is missed; if left out, what usually moves that measure.
         ranges: lowest and highest value allowed of ``structure`` (SSIM against the original, 0 to 1),
-            ``brightness`` (mean grey, 0 to 1), ``saturation`` (mean HSV saturation, 0 to 1), ``color``
-            (CIEDE2000 distance from the original, 0 to 100) or ``hue`` (of the coloured pixels, the middle one
-            on the circle from 0 red over 120 green and 240 blue to 360; reds are ``(340, 20)``).
+            ``brightness`` (mean grey, 0 to 1), ``saturation`` (the strongest minus the weakest of red, green and blue,
+            on average: 0 for grey, at most 1), ``color`` (CIEDE2000 distance from the original, 0 to 100) or ``hue``
+            (of the coloured pixels, the middle one on the circle from 0 red over 120 green and 240 blue to 360; reds
+            are ``(340, 20)``).
 
     Raises:
         ValueError: for something that cannot be measured, nothing to measure, or a part without a ``mask``.
@@ -107,7 +108,8 @@ def check_edit(result, original, mask=None, *, hint: str = "", **ranges: tuple[f
         label = measure.label + (f" {part} the mask" if part else "")
         where = None if not part else _part(mask, original.size, part)
         digits = measure.digits
-        value = round(measure.of(original, result, where=where), digits)  # compare what the message shows
+        # compare what the message shows
+        value, low, high = (round(one, digits) for one in (measure.of(original, result, where=where), low, high))
         if np.isnan(value):
             return Feedback(False, f"Not yet: there is no colour of which to tell the {label}. Try more strength.")
         around_red = low > high
@@ -150,7 +152,8 @@ def _brightness(original, result, where: np.ndarray | None) -> float:
 
 
 def _saturation(original, result, where: np.ndarray | None) -> float:
-    return float(_pixels(result, "HSV", where)[:, 1].mean())
+    # not HSV's, in which a black pixel may be as saturated as a red one
+    return float(np.ptp(_pixels(result, "RGB", where), axis=1).mean())
 
 
 def _hue(original, result, where: np.ndarray | None) -> float:

@@ -268,7 +268,7 @@ def strength_explorer(
             nothing, or a strength to precompute runs no step.
 
     Example:
-        >>> image = prepare_image(example_image("landscape"), 128).image
+        >>> image = prepare_image(example_image("landscape"), 192).image
         >>> explorer = strength_explorer(pipe, image, "watercolor painting", num_inference_steps=5)
     """
     image = load_for(pipe, image)

@@ -62,13 +62,13 @@ def load_for(pipe, source) -> Image.Image:
 
 
 def example_names() -> list[str]:
-    """The names of the bundled example images.
+    """The names of the bundled example images: ``cat`` and ``coffee`` are photographs, a program painted the others.
 
     Example:
         >>> "car" in example_names()
         True
     """
-    return sorted(p.stem for p in EXAMPLES.glob("*.png") if not p.stem.endswith("_mask"))
+    return sorted(path.stem for path in _pictures() if not path.stem.endswith("_mask"))
 
 
 def example_image(name: str) -> Image.Image:
@@ -78,24 +78,35 @@ def example_image(name: str) -> Image.Image:
         >>> example_image("car").size
         (512, 512)
     """
-    return load_image(_example(name, ""))
+    return load_image(_example(name))
 
 
 def example_mask(name: str) -> Image.Image:
     """The mask of an example's main object, 512×512 ``L``: 255 on the object, 0 elsewhere.
 
+    Raises:
+        ValueError: for ``cat``, which fills its picture and has no mask; names those that have one.
+
     Example:
         >>> example_mask("car").getextrema()
         (0, 255)
     """
-    with Image.open(_example(name, "_mask")) as mask:
+    path = _example(name).with_name(f"{name}_mask.png")
+    if not path.is_file():
+        masked = ", ".join(each for each in example_names() if path.with_name(f"{each}_mask.png").is_file())
+        raise ValueError(f"The example {name!r} has no mask; choose one of {masked}, or paint one with paint_mask.")
+    with Image.open(path) as mask:
         return mask.convert("L")
 
 
-def _example(name: str, kind: str) -> Path:
+def _pictures() -> list[Path]:
+    return [path for path in EXAMPLES.iterdir() if path.suffix in (".jpg", ".png")]
+
+
+def _example(name: str) -> Path:
     if name not in example_names():
         raise ValueError(f"There is no example image {name!r}; choose one of {', '.join(example_names())}.")
-    return EXAMPLES / f"{name}{kind}.png"
+    return next(path for path in _pictures() if path.stem == name)
 
 
 @dataclass(frozen=True)
@@ -111,7 +122,7 @@ class PreparedImage:
 
     Example:
         >>> photo = example_image("car").resize((600, 400))
-        >>> prepared = prepare_image(photo, 128)
+        >>> prepared = prepare_image(photo, 192)
         >>> prepared.restore(prepared.image).size
         (600, 400)
     """
@@ -169,8 +180,8 @@ def prepare_image(image, size: int | tuple[int, int], fit: str = "pad") -> Prepa
             the image down to one) or an unknown ``fit``.
 
     Example:
-        >>> prepare_image(example_image("car").resize((600, 400)), 128, fit="crop").image.size
-        (128, 128)
+        >>> prepare_image(example_image("car").resize((600, 400)), 192, fit="crop").image.size
+        (192, 192)
     """
     image = load_image(image)
     try:

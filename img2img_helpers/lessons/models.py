@@ -72,13 +72,13 @@ MODELS: dict[str, ModelCard] = {
     "classroom": ModelCard(
         name="classroom",
         title="the classroom model",
-        # its UNet for instructions is in training
-        ids={task: (str(CLASSROOM_FOLDER),) for task in TASKS if task != "instruct"},
+        ids={task: (str(CLASSROOM_FOLDER),) for task in TASKS},
         controlnet_ids=(str(CLASSROOM_FOLDER / "controlnet"),),
+        few_steps_ids=(str(CLASSROOM_FOLDER / "lcm_lora"),),
         licence="MIT",
         download_gb=0.0,
         memory_gb=0.6,
-        native_size=128,
+        native_size=192,
         num_inference_steps=30,
         guidance_scale=7.5,
         checked="2026-11",

@@ -172,7 +172,7 @@ def show_images(
     tallest = max(image.height / image.width for image in images)
     lines = 1 + max((title.count("\n") for title in titles), default=-1)
     with matplotlib.rc_context(STYLE):
-        figure = _figure(width, rows * (cell * tallest + 0.2 * lines) + 0.06 * rows)
+        figure = _figure(width, rows * (cell * tallest + (0.2 if lines < 2 else 0.24) * lines) + 0.06 * rows)
         axes = np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel()
         for ax in axes:
             ax.axis("off")
@@ -248,7 +248,7 @@ def plot_noise_levels(
         ValueError: as :func:`~img2img_helpers.plan_steps` does.
 
     Example:
-        >>> image = prepare_image(example_image("car"), 128).image
+        >>> image = prepare_image(example_image("car"), 192).image
         >>> figure = plot_noise_levels(pipe, image, [0, 0.5, 1])
     """
     import torch
@@ -259,7 +259,8 @@ def plot_noise_levels(
     device, dtype = pipe._execution_device, pipe.vae.dtype
     with torch.no_grad():
         pixels = pipe.image_processor.preprocess(image).to(device, dtype)
-        latents = pipe.vae.encode(pixels).latent_dist.mode() * pipe.vae.config.scaling_factor
+        # the generator's two draws in the pipeline's order: this is where an edit with that seed starts
+        latents = pipe.vae.encode(pixels).latent_dist.sample(generator) * pipe.vae.config.scaling_factor
         noise = torch.randn(latents.shape, generator=generator).to(device, dtype)
         shown, titles = [], []
         for strength, plan in zip(strengths, plans, strict=True):
@@ -318,7 +319,7 @@ def plot_preservation(
             ax.text(1, ceiling + 0.012, "VAE round trip: the ceiling", ha="right", va="bottom", fontsize=9)
         ax.set(xlabel="strength", ylabel=measure, ylim=(0, 1.05), xlim=(0, 1.02))
         if len(kept) > 1:
-            ax.legend(loc="lower left")
+            ax.legend(loc="best")
     lines = (f"{name} {', '.join(f'{v:.2f}' for v in values)}" for name, values in kept.items())
     at = ", ".join(f"{s:g}" for s in strengths)
     figure.alt = f"{measure[0].upper()}{measure[1:]} at strength {at}: " + "; ".join(lines) + "."
@@ -337,7 +338,7 @@ def plot_recipe(recipe: Recipe, image, made: Sequence[Image.Image]) -> CourseFig
         ValueError: if there is not one picture a pass.
 
     Example:
-        >>> image = prepare_image(example_image("car"), 128).image
+        >>> image = prepare_image(example_image("car"), 192).image
         >>> recipe = Recipe([EditPass("oil painting style", 0.5, num_inference_steps=5)])
         >>> figure = plot_recipe(recipe, image, recipe.run(pipe, image))
     """

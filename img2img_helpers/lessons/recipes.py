@@ -87,9 +87,9 @@ class Recipe:
 
     Example:
         >>> recipe = Recipe([EditPass("oil painting style", 0.6, num_inference_steps=5), EditPass("sunset", 0.4, num_inference_steps=5)])
-        >>> first, last = recipe.run(pipe, example_image("landscape").resize((128, 128)))
+        >>> first, last = recipe.run(pipe, example_image("landscape").resize((192, 192)))
         >>> last.size
-        (128, 128)
+        (192, 192)
     """
 
     passes: tuple[EditPass, ...]

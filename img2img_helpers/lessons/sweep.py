@@ -75,7 +75,7 @@ def strength_sweep(
         ValueError: for another kind of pipeline, no strengths, or a value that :func:`plan_steps` refuses.
 
     Example:
-        >>> image = prepare_image(example_image("landscape"), 128).image
+        >>> image = prepare_image(example_image("landscape"), 192).image
         >>> light, heavy = strength_sweep(pipe, "watercolor painting", image, [0.2, 0.8], num_inference_steps=10)
         >>> structure_similarity(light, image) > structure_similarity(heavy, image)
         True
@@ -113,7 +113,7 @@ def edit_grid(
         ValueError: as :func:`strength_sweep`, before anything is run.
 
     Example:
-        >>> image = prepare_image(example_image("car"), 128).image
+        >>> image = prepare_image(example_image("car"), 192).image
         >>> grid = edit_grid(pipe, image, ["a blue car", "a green car"], strengths=[0.4, 0.6], num_inference_steps=5)
         >>> pictures = {(edit.prompt, edit.strength): picture for edit, picture in grid}
         >>> len(pictures)
