@@ -26,7 +26,7 @@ from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from classroom_model.evaluation import measures
-from classroom_model.training import base, data, diffusion, loop, text, vae
+from classroom_model.training import base, data, diffusion, loop, text, upscale, vae
 from classroom_model.world import painter, scenes, styles
 from classroom_model.world.captions import FINE_PHRASES, caption, edit_caption, instruction, quality_words
 from img2img_helpers import example_image, example_mask, example_names
@@ -307,12 +307,22 @@ def test_so_do_the_shipped_parts_for_other_tasks(task):
         inputs = {"image": image}
     else:
         cls, parts = StableDiffusionUpscalePipeline, {"unet": part(UNet2DConditionModel, "unet_upscale")}
-        parts["vae"] = part(AutoencoderKL, "vae", scaling_factor=0.08333)
+        parts["vae"] = part(AutoencoderKL, "vae_upscale", scaling_factor=0.08333)
         parts["low_res_scheduler"] = part(DDPMScheduler, "low_res_scheduler")
         inputs = {"image": image.resize((32, 32))}
     pipe = cls.from_pretrained(CLASSROOM_FOLDER, **parts)
     made = pipe("a red car", num_inference_steps=2, output_type="np", **inputs).images
     assert np.isfinite(made).all()
+
+
+def test_the_upscaler_learns_most_where_there_are_edges():
+    pictures = np.zeros((2, 48, 48, 3), np.uint8)
+    pictures[0, 2:7, 2:7] = 255  # in the first window alone
+    shares = upscale.edges_in_windows(pictures)
+    assert shares.shape == (2, 16)
+    assert np.allclose(shares.sum(1), 1)
+    assert shares[0].argmax() == 0 and shares[0, 0] > 0.9
+    assert np.allclose(shares[1], 1 / 16), "a plain picture: anywhere"
 
 
 def test_tokenizer_knows_the_courses_words_whole():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -28,8 +29,12 @@ LARGE, LARGE_SIZE, CROPS = 1000, 512, 8  # paintings, their side in pixels, and 
 # StableDiffusionUpscalePipeline insists on this `scaling_factor`, so the latents have a smaller deviation than elsewhere
 SCALING_FACTOR = 0.08333
 MOST_NOISE = 350  # the highest `noise_level`, as for Stable Diffusion's upscaler
-WHOLE_SHARE, PHOTO_SHARE = 0.75, 0.5  # of each batch are whole pictures; of these are photos
-GENERAL_SHARE = 0.3  # of whole pictures' captions, and all of crops', are quality words only, as for a tile
+NOISE_POWER = 4  # the higher, the more levels are near the default of 20
+PAINTED_SHARE, PHOTO_SHARE = 0.75, 0.5  # of each batch is painted at this size; of that are photos
+GENERAL_SHARE = 0.3  # of their captions, and all of the large photos', are quality words only, as for a tile
+# Most steps see windows in which there are edges: much of a whole picture is sky, which is learnt at once. Their corners are
+# a texture's period apart, so that strokes stand in them as in whole pictures, which every fourth step sees.
+WINDOW, CORNERS, WHOLE_EVERY = 24, range(0, 25, 8), 4  # latents
 
 
 def new_unet() -> UNet2DConditionModel:
@@ -84,12 +89,21 @@ def load_crops(folder: Path, workers: int | None = None) -> np.ndarray:
     return kept(folder / "crops.npy", LARGE * CROPS, cut)
 
 
+def edges_in_windows(small: np.ndarray) -> np.ndarray:
+    """How much there is to draw in each window of the coarse pictures: (n, windows), rows of sum 1."""
+    grey = small.mean(-1, dtype=np.float32)
+    steps = np.abs(np.diff(grey, axis=1))[:, :, :-1] + np.abs(np.diff(grey, axis=2))[:, :-1]
+    found = [steps[:, y : y + WINDOW, x : x + WINDOW].mean((1, 2)) + 1e-3 for y, x in product(CORNERS, CORNERS)]
+    return np.stack(found, 1) / np.sum(found, 0)[:, None]
+
+
 def train_upscale(
     until: Length, batch: int, lr: float, device_name: str, compiled: bool = False, every: int = EVERY
 ) -> None:
     """Train on pictures and their coarse versions, and on crops of larger photos; save it as ``unet_upscale``.
 
-    From the crops, the more detailed the likelier, the model learns to upscale a picture tile by tile.
+    From the crops, the more detailed the likelier, the model learns to upscale a picture tile by tile. ``batch`` counts
+    windows of a quarter of a picture.
     """
     base = load_base(device_name)
     vae = AutoencoderKL.from_pretrained(WEIGHTS / VAE, torch_dtype=torch.float32, scaling_factor=SCALING_FACTOR)
@@ -108,6 +122,8 @@ def train_upscale(
     count = len(painted) + len(crops)
     latents = torch.from_numpy(kept(BUILD / "latents-fine.npy", count, encode_all)).to(device)
     small = np.concatenate([coarse(shard) for shard in shards])
+    until_window = np.cumsum(edges_in_windows(small), 1)
+    corners = np.array(list(product(CORNERS, CORNERS)))
     reading = np.random.default_rng(6)
     texts = [
         texts[0] if reading.random() > GENERAL_SHARE else str(reading.choice(FINE_PHRASES))
@@ -119,14 +135,24 @@ def train_upscale(
 
     def loss_at(step: int) -> torch.Tensor:
         rng = np.random.default_rng([6, step])
-        whole = rng.choice(clean_ones, int(batch * WHOLE_SHARE), p=likely)
-        parts = rng.choice(len(crops), batch - len(whole), p=detail / detail.sum())
-        picks = np.concatenate([whole, len(painted) + parts])
-        clean, noise, timesteps = draw_noise(rng, latents[picks])
-        shown = to_tensor(small[picks], device)
-        levels = torch.from_numpy(np.round(MOST_NOISE * rng.random(batch) ** 2).astype(np.int64)).to(device)
+        whole = step % WHOLE_EVERY == 0  # as many latents, in fewer pictures
+        n = max(1, batch * WINDOW**2 // small.shape[1] ** 2) if whole else batch
+        own = rng.choice(clean_ones, int(n * PAINTED_SHARE), p=likely)
+        parts = rng.choice(len(crops), n - len(own), p=detail / detail.sum())
+        picks = np.concatenate([own, len(painted) + parts])
+        fine, shown = latents[picks].float(), to_tensor(small[picks], device)
+        if not whole:
+            window = (until_window[picks] < rng.random((n, 1))).sum(1).clip(max=len(corners) - 1)
+            fine, shown = (
+                torch.stack(
+                    [one[:, y : y + WINDOW, x : x + WINDOW] for one, (y, x) in zip(of, corners[window], strict=True)]
+                )
+                for of in (fine, shown)
+            )
+        clean, noise, timesteps = draw_noise(rng, fine)
+        levels = torch.from_numpy(np.round(MOST_NOISE * rng.random(n) ** NOISE_POWER).astype(np.int64)).to(device)
         read = tokens[picks].long()
-        read[torch.from_numpy(rng.random(batch) < CAPTION_DROPOUT)] = no_caption
+        read[torch.from_numpy(rng.random(n) < CAPTION_DROPOUT)] = no_caption
         rough = roughener.add_noise(shown, torch.randn_like(shown), levels)
         noisy = torch.cat([noiser.add_noise(clean, noise, timesteps), rough], 1)
         predicted = quick_unet(noisy, timesteps, base.embed(read), class_labels=levels).sample
