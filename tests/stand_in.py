@@ -2,8 +2,8 @@
 
     python -m tests.stand_in notebooks/*.ipynb
 
-It is the classroom model with Stable Diffusion's habits: PNDM that names no ``timestep_spacing``, a safety checker, folders of
-their own for masks, instructions and upscaling, a native size 64 pixels larger. What a lesson asserts must hold on it too.
+It is the classroom model with Stable Diffusion's habits: PNDM that names no ``timestep_spacing`` (Euler ancestral for
+instructions), a safety checker, folders of their own for masks, instructions and upscaling, a native size 64 pixels larger. What a lesson asserts must hold on it too.
 Its pictures are worse than the classroom model's, which was not trained at that size.
 """
 
@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import nbformat
-from diffusers import PNDMScheduler, StableDiffusionPipeline
+from diffusers import EulerAncestralDiscreteScheduler, PNDMScheduler, StableDiffusionPipeline
 from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker
 from transformers import CLIPConfig, CLIPImageProcessor
 
@@ -44,7 +44,9 @@ def write_all(folder: Path) -> dict[str, Path]:
         parts = pipe.components
         if task != "upscale":
             settings = {k: v for k, v in pipe.scheduler.config.items() if k not in ("timestep_spacing", "_class_name")}
-            parts["scheduler"] = PNDMScheduler.from_config(settings)
+            # InstructPix2Pix comes with one that draws fresh noise at each step
+            scheduler = EulerAncestralDiscreteScheduler if task == "instruct" else PNDMScheduler
+            parts["scheduler"] = scheduler.from_config(settings)
             checked = {"safety_checker": safety_checker(), "feature_extractor": CLIPImageProcessor(size=224)}
             parts |= checked | {"requires_safety_checker": True}
         cls = StableDiffusionPipeline if task == "img2img" else type(pipe)
