@@ -36,6 +36,11 @@ TRY_HERE = {
         "Or look for the strength by hand, in this page.",
         {"picture": "car", "prompt": "a blue car on a city street", "strength": "0.4"},
     ),
+    "11_instructions": (
+        "## 6.",
+        "Of the three tools img2img runs in this page. Raise strength until the car is blue: what is left of the street?",
+        {"picture": "car", "prompt": "a blue car on a city street", "strength": "0.75"},
+    ),
 }
 HERO = "05_object_edits"  # the lesson whose first slider stands on the home page
 GROUPS = {
@@ -82,10 +87,12 @@ def publish(lesson: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def add_studio(lesson: nbformat.NotebookNode, heading: str, words: str, start: dict[str, str]) -> None:
     """Let the model run in the page of ``lesson``, above the section that begins with ``heading``."""
-    at = next(i for i, cell in enumerate(lesson.cells) if cell.source.startswith(heading))
     source = f"{address.current()}/blob/main/book/live/diffusion.js"
     told = f"**Try it here.** {words.format(source=source)}\n\n{studio('../_static', **start)}"
-    lesson.cells.insert(at, nbformat.v4.new_markdown_cell(told))
+    # a section that follows on prose begins amid a cell
+    cell = next(cell for cell in lesson.cells if f"\n{heading}" in f"\n{cell.source}")
+    before, found, after = f"\n{cell.source}".partition(f"\n{heading}")
+    cell.source = f"{before}\n\n{told}\n{found}{after}".strip()
 
 
 def slider(lesson: nbformat.NotebookNode) -> str:

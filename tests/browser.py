@@ -22,6 +22,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
+    "--enable-blink-features=ForceEagerMeasureMemory",  # tells when it is asked, not after the next garbage collection
 )
 
 

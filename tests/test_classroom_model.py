@@ -321,7 +321,7 @@ def test_the_upscaler_learns_most_where_there_are_edges():
     shares = upscale.edges_in_windows(pictures)
     assert shares.shape == (2, 16)
     assert np.allclose(shares.sum(1), 1)
-    assert shares[0].argmax() == 0 and shares[0, 0] > 0.9
+    assert shares[0, 0] > 0.9
     assert np.allclose(shares[1], 1 / 16), "a plain picture: anywhere"
 
 

@@ -19,6 +19,7 @@ import pytest
 from book import address as addresses
 from img2img_helpers import example_image
 from tests import browser as chrome
+from tests import firefox as fox
 from tests.test_browser import compare_by_hand, slide_by_hand
 
 ROOT = Path(__file__).parent.parent
@@ -314,6 +315,81 @@ def test_the_model_paints_in_the_page(site, address, browser, way, tmp_path):
         watched.errors[:] = [error for error in watched.errors if "blob:" not in error]  # the picture that is none
 
 
+def test_the_model_paints_in_firefox(site, address, tmp_path):
+    """By mouse, finger and keyboard, with another strength and picture; cancelled; and all the same when it is reloaded."""
+    picture = tmp_path / "mine.png"
+    example_image("car").resize((300, 200)).save(picture)
+    with fox.firefox(address) as page:
+
+        def shown() -> str:
+            return page.run("document.querySelectorAll('.live canvas')[1].toDataURL()")
+
+        def after(act) -> str:
+            asked = page.run("live.last")
+            act()
+            page.wait_for(f"live.last > {asked} && Number(document.querySelector('.live').dataset.made) === live.last")
+            return shown()
+
+        def stroke(finger: bool = False) -> None:
+            x, y, side, _ = page.box(".live-paper canvas")
+            height = y + (0.3 if finger else 0.6) * side
+            page.stroke((x + 0.2 * side, height), (x + 0.7 * side, height), finger=finger)
+
+        page.goto(address + "studio.html")
+        seen = [after(lambda: page.click(".live-go"))]
+        seen.append(after(stroke))
+        seen.append(after(lambda: stroke(finger=True)))
+        page.focus(".live-paper canvas")
+        seen.append(after(lambda: page.press(" ")))
+        page.focus(".live-strength input")
+        seen.append(after(lambda: page.press(fox.LEFT)))
+        assert page.run("document.querySelector('.live-strength output').innerText") == "0.25"
+        seen.append(after(lambda: page.upload(".live input[type=file]", picture)))
+        assert len(set(seen)) == len(seen), "every change shows"
+
+        page.focus(".live-row select")
+        last = after(lambda: page.press(fox.END))  # 30 steps, slow enough to be cancelled
+        page.focus(".live-strength input")
+        page.press(fox.END)
+        page.click(".live-run button")
+        page.wait_for("document.querySelector('.live-told').innerText.startsWith('Cancelled')")
+        assert shown() == last
+
+        page.goto(address + "studio.html")
+        assert after(lambda: page.click(".live-go")) == seen[0]
+
+
+def test_fifty_edits_hold_no_more_memory_than_five(site, address, browser):
+    """Of the page and its worker, as Chromium counts it for pages that say that they stand alone."""
+    alone = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
+    held = {}
+
+    def say_so(route):
+        answered = route.fetch()
+        route.fulfill(response=answered, headers=answered.headers | alone)
+
+    with chrome.Watched(browser, address) as watched:
+        page = watched.page
+        page.route("**/studio.html", say_so)
+        open_studio(page, address)
+        after(page, lambda: page.get_by_role("slider", name="strength").press("ArrowLeft"))  # one step is soon done
+        devtools = page.context.new_cdp_session(page)
+
+        def edit(number: int) -> None:
+            if number % 2:
+                page.get_by_label("prompt").fill(f"a photo at night, {number}")
+                page.keyboard.press("Enter")
+            else:
+                page.locator(".live-paper canvas").click(position={"x": 5 * number, "y": 5 * number})
+
+        for number in range(1, 51):
+            after(page, functools.partial(edit, number))
+            if number in (5, 50):
+                devtools.send("HeapProfiler.collectGarbage")
+                held[number] = page.evaluate("async () => (await performance.measureUserAgentSpecificMemory()).bytes")
+    assert held[50] < 1.2 * held[5], held
+
+
 def test_the_studio_takes_fingers_and_bars_nobody(site, address, browser):
     from axe_playwright_python.sync_playwright import Axe
 
@@ -345,8 +421,14 @@ def test_a_model_that_cannot_be_fetched_is_one_sentence_and_the_next_click_tries
         page.wait_for_function(MADE, arg=0)
 
 
-def test_the_lessons_about_the_loop_and_about_strength_have_the_model_too(site):
-    for stem, prompt in (("02_strength", ""), ("03_mechanics", "watercolor"), ("05_object_edits", "a blue car")):
+def test_four_lessons_have_the_model_too(site):
+    prompts = {
+        "02_strength": "",
+        "03_mechanics": "watercolor",
+        "05_object_edits": "a blue car",
+        "11_instructions": "a blue car",
+    }
+    for stem, prompt in prompts.items():
         page = (site / "notebooks" / f"{stem}.html").read_text("utf-8")
         assert len(re.findall(f'<div data-live[^>]*data-prompt="{prompt}[^"]*"', page)) == 1
         assert 'src="../_static/live/studio.js"' in page
