@@ -234,8 +234,7 @@ def measure_slider(device: str) -> None:
     def move(strength: float) -> float:
         started = time.perf_counter()
         explorer.strength.value = strength
-        while (worker := explorer._worker) is not None:
-            worker.join()
+        explorer._worker.join()
         return time.perf_counter() - started
 
     move(0.55)

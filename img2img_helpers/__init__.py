@@ -8,42 +8,22 @@ from importlib import import_module
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "MODELS": "models",
-    "ModelCard": "models",
-    "describe_models": "models",
-    "on_classroom": "models",
-    "known_words": "vocabulary",
-    "load_pipeline": "pipelines",
-    "PreparedImage": "images",
-    "example_image": "images",
-    "example_mask": "images",
-    "example_names": "images",
-    "load_image": "images",
-    "prepare_image": "images",
-    "upscale_tiles": "tiles",
-    "edit_grid": "sweep",
-    "strength_sweep": "sweep",
-    "StepPlan": "strength",
-    "plan_steps": "strength",
-    "EditPass": "recipes",
-    "Recipe": "recipes",
-    "color_distance": "measure",
-    "match_colors": "measure",
-    "structure_similarity": "measure",
-    "plot_noise_levels": "plots",
-    "plot_preservation": "plots",
-    "plot_recipe": "plots",
-    "plot_strength_vs_steps": "plots",
-    "show_images": "plots",
-    "before_after": "widgets",
-    "paint_mask": "widgets",
-    "picture_slider": "widgets",
-    "strength_explorer": "explorer",
-    "check_edit": "exercises",
-    "check_prediction": "exercises",
-    "check_same_image": "exercises",
+_NAMES = {  # by the module in lessons/ that has them
+    "models": ("MODELS", "ModelCard", "describe_models", "on_classroom"),
+    "vocabulary": ("known_words",),
+    "pipelines": ("load_pipeline",),
+    "images": ("PreparedImage", "example_image", "example_mask", "example_names", "load_image", "prepare_image"),
+    "tiles": ("upscale_tiles",),
+    "sweep": ("edit_grid", "strength_sweep"),
+    "strength": ("StepPlan", "plan_steps"),
+    "recipes": ("EditPass", "Recipe"),
+    "measure": ("color_distance", "match_colors", "structure_similarity"),
+    "plots": ("plot_noise_levels", "plot_preservation", "plot_recipe", "plot_strength_vs_steps", "show_images"),
+    "widgets": ("before_after", "paint_mask", "picture_slider"),
+    "explorer": ("strength_explorer",),
+    "exercises": ("check_edit", "check_prediction", "check_same_image"),
 }
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = sorted(_HOME)
 
 

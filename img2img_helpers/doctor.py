@@ -85,8 +85,7 @@ def _first_line(error: Exception) -> str:
 
 def _python() -> list[Finding]:
     told = f"Python {platform.python_version()} on {platform.system()} ({platform.machine()})"
-    fine = sys.version_info >= (3, 10)
-    return [Finding(fine, told, "" if fine else "Install Python 3.10 or newer, then run `make course` again.")]
+    return _told(sys.version_info >= (3, 10), told, "Install Python 3.10 or newer, then run `make course` again.")
 
 
 def _packages() -> list[Finding]:
@@ -106,9 +105,13 @@ def _packages() -> list[Finding]:
             bad.append(f"{one.name} is {found}, but must be {one.specifier}")
         if one.name in ("torch", "diffusers", "transformers", "accelerate", "ipywidgets"):
             shown.append(f"{one.name} {found}")
-    if bad:
-        return [Finding(False, "; ".join(bad), "Run `make course`, or on Colab the lesson's first cell, again.")]
-    return [Finding(True, ", ".join(shown))]
+    advice = "Run `make course`, or on Colab the lesson's first cell, again."
+    return _told(not bad, "; ".join(bad) or ", ".join(shown), advice)
+
+
+def _told(fine: bool | None, told: str, advice: str = "") -> list[Finding]:
+    """One finding, with its ``advice`` unless all is fine."""
+    return [Finding(fine, told, "" if fine else advice)]
 
 
 def _device() -> list[Finding]:
@@ -116,12 +119,12 @@ def _device() -> list[Finding]:
 
     device, why = pick_device()
     if device != "cuda":
-        return [Finding(True, f"Device: {device} ({why}), {torch.get_num_threads()} threads")]
+        return _told(True, f"Device: {device} ({why}), {torch.get_num_threads()} threads")
     free, whole = torch.cuda.mem_get_info()
     told = f"Device: {torch.cuda.get_device_name()}, {free / 1e9:.1f} of {whole / 1e9:.1f} GB free"
     needed = MODELS["sd15"].memory_gb
-    short = f"Stable Diffusion 1.5 needs about {needed:g} GB: close other notebooks, or set IMG2IMG_MODEL=classroom."
-    return [Finding(None if free < needed * 1e9 else True, told, short if free < needed * 1e9 else "")]
+    advice = f"Stable Diffusion 1.5 needs about {needed:g} GB: close other notebooks, or set IMG2IMG_MODEL=classroom."
+    return _told(free >= needed * 1e9 or None, told, advice)
 
 
 def _memory() -> list[Finding]:
@@ -130,37 +133,34 @@ def _memory() -> list[Finding]:
     memory = psutil.virtual_memory()
     free = memory.available / 1e9
     told = f"Memory: {free:.1f} of {memory.total / 1e9:.1f} GB free"
-    return [Finding(True if free >= LEAST_MEMORY else None, told, "" if free >= LEAST_MEMORY else "Close programs.")]
+    return _told(free >= LEAST_MEMORY or None, told, "Close programs.")
 
 
 def _disk() -> list[Finding]:
-    free = free_for_models() / 1e9
-    needed = MODELS["sd15"].download_gb + 2
+    free, needed = free_for_models() / 1e9, MODELS["sd15"].download_gb + 2
+    told = f"Disk: {free:.1f} GB free"
     if free < LEAST_DISK:
-        return [Finding(False, f"Disk: {free:.1f} GB free", f"Free at least {LEAST_DISK:g} GB.")]
-    short = (
-        "" if free >= needed else f"Downloading Stable Diffusion 1.5 wants {needed:.1f} GB; the classroom model none."
-    )
-    return [Finding(None if short else True, f"Disk: {free:.1f} GB free", short)]
+        return _told(False, told, f"Free at least {LEAST_DISK:g} GB.")
+    advice = f"Downloading Stable Diffusion 1.5 wants {needed:.1f} GB; the classroom model none."
+    return _told(free >= needed or None, told, advice)
 
 
 def _hub() -> list[Finding]:
     if hub_answers():
-        return [Finding(True, "The model hub can be reached")]
-    advice = (
-        "The classroom model needs no internet; for others run `python -m img2img_helpers.prefetch` elsewhere first."
-    )
-    return [Finding(None, "The model hub cannot be reached", advice)]
+        return _told(True, "The model hub can be reached")
+    command = "`python -m img2img_helpers.prefetch`"
+    advice = f"The classroom model needs no internet; for others run {command} elsewhere first."
+    return _told(None, "The model hub cannot be reached", advice)
 
 
 def _cached() -> list[Finding]:
     from huggingface_hub import constants, scan_cache_dir
 
     if not Path(constants.HF_HUB_CACHE).is_dir():
-        return [Finding(None, "Models downloaded so far: none")]
+        return _told(None, "Models downloaded so far: none")
     ours = {id_ for card in MODELS.values() for ids in (*card.ids.values(), card.controlnet_ids) for id_ in ids}
     found = [f"{r.repo_id} ({r.size_on_disk / 1e9:.1f} GB)" for r in scan_cache_dir().repos if r.repo_id in ours]
-    return [Finding(None, f"Models downloaded so far: {', '.join(sorted(found)) or 'none'}")]
+    return _told(None, f"Models downloaded so far: {', '.join(sorted(found)) or 'none'}")
 
 
 def _edit(model: str) -> list[Finding]:
@@ -175,11 +175,9 @@ def _edit(model: str) -> list[Finding]:
     made = pipe("a lake", generator=torch.Generator().manual_seed(0), **call)
     seconds = time.perf_counter() - started
     flagged = bool((getattr(made, "nsfw_content_detected", None) or [False])[0])
-    dtype = str(pipe.dtype).removeprefix("torch.")
+    where = f"{str(pipe.dtype).removeprefix('torch.')} on {pipe._execution_device.type}"
     return [
-        Finding(
-            True, f"A test edit of {size}×{size} pixels took {seconds:.1f} s ({dtype} on {pipe._execution_device.type})"
-        ),
+        Finding(True, f"A test edit of {size}×{size} pixels took {seconds:.1f} s ({where})"),
         judge_color(made.images[0], flagged, lambda: _overflows(pipe, call)),
     ]
 
@@ -211,9 +209,8 @@ def judge_color(picture: Image.Image, flagged: bool, overflows) -> Finding:
     if overflows():
         advice = "Load with dtype='float32', or 'bfloat16' where the GPU has it."
         return Finding(False, f"{told}: numbers left the dtype's range", advice)
-    return Finding(
-        False, f"{told}: it is black, though all numbers are finite", "Ask for more light, or less strength."
-    )
+    told = f"{told}: it is black, though all numbers are finite"
+    return Finding(False, told, "Ask for more light, or less strength.")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -28,8 +28,8 @@ from .common.writing import make_folder
 from .lessons.images import example_image, example_names, load_image, prepare_image
 from .lessons.models import TASKS
 from .lessons.pipelines import load_pipeline
-from .lessons.recipes import EditPass, Recipe, provenance
-from .lessons.sweep import Edit, run_edits
+from .lessons.recipes import EditPass, Recipe, is_same, provenance
+from .lessons.sweep import run_edits
 
 if TYPE_CHECKING:
     from accelerate import PartialState
@@ -75,10 +75,7 @@ def missing(folder: Path, edits: Sequence[EditPass], here: dict[str, str]) -> li
         path = place(folder, number)
         if not path.exists():
             found.append(number)
-            continue
-        kept = Recipe.load(path)
-        same = all(kept.made_with.get(name) == here.get(name) for name in SAME)
-        if kept.passes != (edit,) or not same:
+        elif not is_same(Recipe.load(path), Recipe((edit,), made_with=here), SAME):
             raise ValueError(f"{path} is from another grid, and would be lost; choose another folder.")
     return found
 
@@ -138,10 +135,8 @@ def _pictures(
             yield number, pipe(**{name: value for name, value in call.items() if name in takes}).images[0]
     elif edits:
         numbers, some = list(edits), next(iter(edits.values()))
-        settings = [Edit(e.prompt, e.strength, e.guidance_scale, e.seed) for e in edits.values()]
-        call = {"negative_prompt": some.negative_prompt, "num_inference_steps": some.num_inference_steps}
-        for k, picture in run_edits(pipe, image, settings, max_batch=max_batch, **call):
-            yield numbers[k], picture
+        made = run_edits(pipe, image, edits.values(), some.negative_prompt, some.num_inference_steps, max_batch)
+        yield from ((numbers[k], picture) for k, picture in made)
 
 
 def processes() -> PartialState:
@@ -164,12 +159,7 @@ def _overview(folder: Path, edits: Sequence[EditPass]) -> None:
     show_images(pictures, titles, columns=min(len(pictures), 5)).savefig(folder / "overview.png")
 
 
-def _picture(source: str) -> Image.Image:
-    return example_image(source) if source in example_names() else load_image(source)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns 0 if the grid is complete."""
+def _arguments(given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m img2img_helpers.grid", description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, help="where the edits go, and where an earlier run left some")
     parser.add_argument("--task", choices=TASKS, default="img2img")
@@ -184,39 +174,61 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--model", default="auto", help="as for load_pipeline")
     parser.add_argument("--max-batch", type=int)
-    args = parser.parse_args(arguments)
-    state = processes()
+    return parser.parse_args(given)
+
+
+def _prepared(args: argparse.Namespace, pipe) -> tuple[Image.Image, dict[str, Image.Image]]:
+    """The picture at the model's size, and by ``pipe``'s arguments what the task needs beside it, which must be as large."""
+    names = [name for name in INPUTS.values() if getattr(args, name)]
+    pictures = [_picture(getattr(args, name)) for name in ("image", *names)]
+    if len({picture.size for picture in pictures}) != 1:
+        raise ValueError(f"--image and {_option(names[0])} differ in size; make them equal.")
+    # an upscaler is given a picture of the size of its latents
+    size = pipe.unet.config.sample_size * (1 if args.task == "upscale" else pipe.vae_scale_factor)
+    picture, *others = (prepare_image(picture, size).image for picture in pictures)
+    return picture, dict(zip(names, others, strict=True))
+
+
+def _picture(source: str) -> Image.Image:
+    return example_image(source) if source in example_names() else load_image(source)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _run(args: argparse.Namespace, state: PartialState) -> tuple[int, int]:
+    """How many edits this process made, and of how many; a ``ValueError`` or ``OSError`` of one sentence if it cannot."""
+    needed = INPUTS.get(args.task)
+    if {name for name in INPUTS.values() if getattr(args, name)} != {needed} - {None}:
+        told = f"needs {_option(needed)} and nothing" if needed else "takes no picture"
+        raise ValueError(f"The task {args.task!r} {told} beside --image.")
+    pipe = load_pipeline(args.task, args.model, device=str(state.device) if state.num_processes > 1 else "auto")
+    has_strength = "strength" in inspect.signature(pipe.__call__).parameters
+    if args.strengths and not has_strength:
+        raise ValueError(f"The task {args.task!r} has no strength; leave --strengths out.")
+    edits = combinations(
+        args.prompts,
+        args.strengths or ([0.3, 0.5, 0.7] if has_strength else [1.0]),
+        args.guidance_scales,
+        args.seeds,
+        negative_prompt=args.negative_prompt,
+        num_inference_steps=args.steps,
+    )
+    picture, inputs = _prepared(args, pipe)
+    made = make_grid(pipe, picture, edits, args.folder, inputs=inputs, max_batch=args.max_batch)
+    return len(made), len(edits)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns 0 if the grid is complete."""
+    args, state = _arguments(arguments), processes()
     try:
-        needed = INPUTS.get(args.task)
-        given = {name: source for name in INPUTS.values() if (source := getattr(args, name))}
-        if set(given) != {needed} - {None}:
-            told = f"needs --{needed.replace('_', '-')} and nothing" if needed else "takes no picture"
-            raise ValueError(f"The task {args.task!r} {told} beside --image.")
-        device = str(state.device) if state.num_processes > 1 else "auto"
-        pipe = load_pipeline(args.task, args.model, device=device)
-        has_strength = "strength" in inspect.signature(pipe.__call__).parameters
-        if args.strengths and not has_strength:
-            raise ValueError(f"The task {args.task!r} has no strength; leave --strengths out.")
-        edits = combinations(
-            args.prompts,
-            args.strengths or ([0.3, 0.5, 0.7] if has_strength else [1.0]),
-            args.guidance_scales,
-            args.seeds,
-            negative_prompt=args.negative_prompt,
-            num_inference_steps=args.steps,
-        )
-        # an upscaler is given a picture of the size of its latents
-        size = pipe.unet.config.sample_size * (1 if args.task == "upscale" else pipe.vae_scale_factor)
-        pictures = [_picture(source) for source in (args.image, *given.values())]
-        if len({picture.size for picture in pictures}) != 1:
-            raise ValueError(f"--image and --{needed.replace('_', '-')} differ in size; make them equal.")
-        picture, *others = (prepare_image(picture, size).image for picture in pictures)
-        inputs = dict(zip(given, others, strict=True))
-        made = make_grid(pipe, picture, edits, args.folder, inputs=inputs, max_batch=args.max_batch)
+        made, wanted = _run(args, state)
     except (ValueError, OSError) as error:
         print(error)
         return 1
-    print(f"Process {state.process_index + 1} of {state.num_processes} made {len(made)} of {len(edits)} edits.")
+    print(f"Process {state.process_index + 1} of {state.num_processes} made {made} of {wanted} edits.")
     state.destroy_process_group()
     return 0
 

@@ -51,17 +51,14 @@ def wanted_files(listing: dict[str, int]) -> dict[str, int]:
     such. Checkpoints for other programs, which lie at the top, are left out unless the repository is a single
     part itself, as a ControlNet's is.
     """
-    whole_pipeline = "model_index.json" in listing
-    weights = [name for name in listing if name.endswith(".safetensors")]
-    if whole_pipeline:
+    weights = [n for n in listing if n.endswith(".safetensors") and n.rpartition("/")[2].startswith(NAMES)]
+    if "model_index.json" in listing:
         weights = [name for name in weights if "/" in name]
     chosen = []
-    for folder in sorted({name.rpartition("/")[0] for name in weights}):
+    for folder in {name.rpartition("/")[0] for name in weights}:
         here = [name for name in weights if name.rpartition("/")[0] == folder]
-        diffusers_names = [n for n in here if n.rpartition("/")[2].startswith(NAMES)]
-        half = [name for name in diffusers_names if ".fp16." in name]
-        plain = [name for name in diffusers_names if name.count(".") == 1]
-        chosen += half or plain
+        half = [name for name in here if ".fp16." in name]
+        chosen += half or [name for name in here if name.count(".") == 1]
     texts = [n for n in listing if n.endswith((".json", ".txt")) and not n.startswith(".") and "non_ema" not in n]
     return {name: listing[name] for name in sorted([*chosen, *texts])}
 
@@ -91,13 +88,6 @@ def find_download(ids: Iterable[str]) -> Download:
     raise OSError(f"None of {', '.join(ids)} could be found: {reason}; {advice}.")
 
 
-def fetch(download: Download) -> None:
-    """Download what is missing, with the hub's progress bars."""
-    from huggingface_hub import snapshot_download
-
-    snapshot_download(download.model_id, allow_patterns=list(download.files))
-
-
 def free_for_models() -> int:
     """Bytes free on the disk that downloaded models go to."""
     from huggingface_hub import constants
@@ -124,6 +114,8 @@ def _groups(card: ModelCard, tasks: list[str], few_steps: bool) -> dict[tuple[st
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns 0 if all is there in the end."""
+    from huggingface_hub import snapshot_download
+
     hub_models = [name for name, card in MODELS.items() if not Path(next(iter(card.ids.values()))[0]).is_dir()]
     parser = argparse.ArgumentParser(prog="python -m img2img_helpers.prefetch", description=__doc__.split("\n")[0])
     parser.add_argument("--model", choices=hub_models, default=hub_models[0])
@@ -154,7 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
     for download in found:
         if download.missing:
             try:
-                fetch(download)
+                snapshot_download(download.model_id, allow_patterns=list(download.files))
             except Exception as error:  # as above
                 reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
                 print(f"{download.model_id} broke off ({reason}); run this again and it goes on from there.")

@@ -113,8 +113,7 @@ def test_with_offloaded_parts_the_explorer_runs_no_second_thread(tiny_pipe, imag
 
 
 def _finish(explorer) -> None:
-    while (worker := explorer._worker) is not None:
-        worker.join()
+    explorer._worker.join()
 
 
 @pytest.mark.parametrize("scheduler", ["DDIMScheduler", "PNDMScheduler", "UniPCMultistepScheduler"])

@@ -160,8 +160,8 @@ def write_font(path, family: str, letters: str) -> None:
 
 @pytest.fixture
 def fonts_looked_for_anew():
-    yield plots._families_with.cache_clear()
-    plots._families_with.cache_clear()
+    yield plots._family_with.cache_clear()
+    plots._family_with.cache_clear()
 
 
 @pytest.mark.usefixtures("fonts_looked_for_anew")
@@ -178,7 +178,7 @@ def test_letters_of_any_script_are_drawn_or_told(monkeypatch, tmp_path, recwarn)
     assert "山" in figure.alt
     assert "pizza 🍕" in figure.alt
 
-    plots._families_with.cache_clear()
+    plots._family_with.cache_clear()
     write_font(tmp_path / "private.ttf", "Private letters", "\ue001\ue002")
     fontManager.addfont(tmp_path / "private.ttf")
     figure = show_images([SQUARE], ["山 \ue001\ue002"])

@@ -27,8 +27,7 @@ def image():
 
 def settle(explorer):
     """Wait until the explorer computes no more."""
-    while (worker := explorer._worker) is not None:
-        worker.join(60)
+    explorer._worker.join(60)
 
 
 def test_a_comparison_takes_pictures_of_one_shape():

@@ -8,7 +8,6 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
 from pathlib import Path
 
 from .devices import is_out_of_memory
@@ -106,7 +105,12 @@ def load_lora_weights(pipe, model_id: str, size: str, adapter_name: str) -> None
 
 
 def _fetched(load: Callable, model_id: str, size: str, variants: Iterable[dict], options: dict):
-    """What ``load`` makes of the first of ``variants`` that is here or, if none is, that the hub has."""
+    """What ``load`` makes of the first of ``variants`` that is here or, if none is, that the hub has.
+
+    Shows the hub's bars; :func:`~img2img_helpers.common.loading.quiet`, which hides them, puts them back in the end.
+    """
+    from huggingface_hub.utils import enable_progress_bars
+
     for variant in variants:
         try:
             return load(model_id, local_files_only=True, **options, **variant)
@@ -116,31 +120,17 @@ def _fetched(load: Callable, model_id: str, size: str, variants: Iterable[dict],
     if not hub_answers():
         raise _out_of_reach()
     print(f"Downloading {model_id}{size and f' ({size})'}; next time it is here already.", flush=True)
-    with _download_bars():
-        for variant in variants:
-            try:
-                return load(model_id, **options, **variant)
-            except Exception as error:  # the hub's clients raise their transport library's own errors
-                if is_out_of_memory(error):
-                    raise
-                failure = error
-                if not isinstance(error, ValueError) and not re.search("file named|variant=", str(error)):
-                    break  # it is not the variant that is missing
+    enable_progress_bars()  # let gigabytes be seen arriving
+    for variant in variants:
+        try:
+            return load(model_id, **options, **variant)
+        except Exception as error:  # the hub's clients raise their transport library's own errors
+            if is_out_of_memory(error):
+                raise
+            failure = error
+            if not isinstance(error, ValueError) and not re.search("file named|variant=", str(error)):
+                break  # it is not the variant that is missing
     raise OSError(f"{type(failure).__name__}: {failure}") from failure
-
-
-@contextmanager
-def _download_bars():
-    """Let the hub's bars be seen while gigabytes arrive; :func:`~img2img_helpers.common.loading.quiet` has hidden them."""
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    were_disabled = are_progress_bars_disabled()
-    enable_progress_bars()
-    try:
-        yield
-    finally:
-        if were_disabled:
-            disable_progress_bars()
 
 
 def told_by_hub(error: BaseException) -> tuple[str, str]:

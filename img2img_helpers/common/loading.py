@@ -30,11 +30,13 @@ def quiet():
     """
     import diffusers
     import transformers
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
 
     libraries = (diffusers.utils.logging, transformers.utils.logging)
     loggers = [logging.getLogger(name) for name in ("diffusers", "transformers")]
     before = [(logger.handlers, logger.level) for logger in loggers]
     with_bars = [library for library in libraries if library.is_progress_bar_enabled()]
+    without_the_hubs = are_progress_bars_disabled()
     heard = _MissingWeights()
     for logger, library in zip(loggers, libraries, strict=True):
         logger.handlers = [heard]
@@ -50,6 +52,8 @@ def quiet():
             logger.setLevel(level)
         for library in with_bars:
             library.enable_progress_bar()
+        if without_the_hubs:
+            disable_progress_bars()
 
 
 class _MissingWeights(logging.Handler):

@@ -83,16 +83,7 @@ def check_edit(result, original, mask=None, *, hint: str = "", **ranges: tuple[f
     """
     if not ranges:
         raise ValueError("check_edit needs something to measure, for instance structure=(0.5, 1).")
-    parts = {name: name.partition("_")[::2] for name in ranges}
-    for name, (measure, part) in parts.items():
-        if measure not in _MEASURES or part not in ("", "inside", "outside"):
-            raise ValueError(
-                f"check_edit cannot measure {name}; it measures {', '.join(_MEASURES)}, "
-                f"each also as …_inside and …_outside a mask."
-            )
-        if part and mask is None:
-            raise ValueError(f"check_edit needs a mask to measure {name}; give it mask=….")
-    ranges = {name: _range(name, pair) for name, pair in ranges.items()}
+    targets = [_target(name, pair, mask) for name, pair in ranges.items()]
     if result is ... or result is None:
         return Feedback(False, "There is no edit yet: replace the three dots, then run this cell again.")
     result, original = load_image(result), load_image(original)
@@ -103,31 +94,35 @@ def check_edit(result, original, mask=None, *, hint: str = "", **ranges: tuple[f
             f"give the original's size back.",
         )
     told = []
-    for name, (low, high) in ranges.items():
-        measure, part = _MEASURES[parts[name][0]], parts[name][1]
+    for measure, part, low, high in targets:
         label = measure.label + (f" {part} the mask" if part else "")
-        where = None if not part else _part(mask, original.size, part)
-        digits = measure.digits
+        where = _part(mask, original.size, part) if part else None
         # compare what the message shows
-        value, low, high = (round(one, digits) for one in (measure.of(original, result, where=where), low, high))
+        found = measure.of(original, result, where=where), low, high
+        value, low, high = (round(one, measure.digits) for one in found)
+        shown, least, most = (f"{one:.{measure.digits}f}" for one in (value, low, high))
         if np.isnan(value):
             return Feedback(False, f"Not yet: there is no colour of which to tell the {label}. Try more strength.")
         around_red = low > high
         if not (value >= low or value <= high if around_red else low <= value <= high):
-            if value < low:
-                limit, advice = f"least {low:.{digits}f}", measure.if_low
-            else:
-                limit, advice = f"most {high:.{digits}f}", measure.if_high
-            return Feedback(
-                False, f"Not yet: {label} is {value:.{digits}f}, it should be at {limit}. {hint or f'Try {advice}.'}"
-            )
-        told.append(f"{label} {value:.{digits}f}")
+            limit, advice = (f"least {least}", measure.if_low) if value < low else (f"most {most}", measure.if_high)
+            advice = hint or f"Try {advice}."
+            return Feedback(False, f"Not yet: {label} is {shown}, it should be at {limit}. {advice}")
+        told.append(f"{label} {shown}")
     return Feedback(True, "Done: " + ", ".join(told) + ".")
 
 
-def _range(name: str, pair) -> tuple[float, float]:
-    """Lowest and highest value allowed of the measure ``name``, if it can have them."""
-    most = _MEASURES[name.partition("_")[0]].most
+def _target(name: str, pair, mask) -> tuple[_Measure, str, float, float]:
+    """What to measure, of which part (or of all), and its lowest and highest value allowed."""
+    kind, _, part = name.partition("_")
+    if kind not in _MEASURES or part not in ("", "inside", "outside"):
+        raise ValueError(
+            f"check_edit cannot measure {name}; it measures {', '.join(_MEASURES)}, "
+            f"each also as …_inside and …_outside a mask."
+        )
+    if part and mask is None:
+        raise ValueError(f"check_edit needs a mask to measure {name}; give it mask=….")
+    most = _MEASURES[kind].most
     try:
         low, high = (number(name, one) for one in listed(name, pair))
         right = low <= most and (low <= high or most == 360)  # hues go round in a circle
@@ -137,7 +132,7 @@ def _range(name: str, pair) -> tuple[float, float]:
         raise ValueError(
             f"{name} must be its lowest and highest value from 0 to {most}, such as (0, {most}), not {short(pair)}."
         )
-    return low, high
+    return _MEASURES[kind], part, low, high
 
 
 def _part(mask, size: tuple[int, int], part: str) -> np.ndarray:

@@ -17,7 +17,7 @@ from ..common.settings import checked, listed, short, text
 from .images import load_for
 from .measure import structure_similarity
 from .strength import NothingRunsError, plan_steps
-from .sweep import strength_sweep
+from .sweep import own_copy, strength_sweep
 from .widgets import StaticWidget, encoded, picture_slider
 
 if TYPE_CHECKING:
@@ -33,70 +33,42 @@ class Cancelled(Exception):
 
 
 class StrengthExplorer(ipywidgets.VBox):
-    """What :func:`strength_explorer` shows; :attr:`result` is the edit in view."""
+    """What :func:`strength_explorer` shows; :attr:`result` is the edit in view.
+
+    Each setting's control is an attribute of its name, such as :attr:`num_inference_steps`.
+    """
 
     def __init__(self, pipe: DiffusionPipeline, image: Image.Image, start: dict, preview=None) -> None:
         few = has_few_steps(pipe)
-        self._pipes = {few: _own(pipe)}
+        self._pipes = {few: own_copy(pipe)}
+        self._pipes[few].set_progress_bar_config(disable=True)
         # parts that wait in main memory for their turn cannot be shared between two pipelines
         if few and not self._takes_turns():
             self._pipes[False] = _all_steps(self._pipes[True])
         self._image, self._preview = image, preview
         self._made: dict[tuple, tuple[Image.Image, str]] = {}
         self._wanted: tuple | None = None
-        self._lock = threading.Lock()
-        self._worker: threading.Thread | None = None
+        self._at_work = threading.Lock()
+        self._worker: threading.Thread | None = None  # on what was last asked for
         self.result: Image.Image | None = None
 
-        wide = {"layout": {"width": "auto"}, "style": {"description_width": "110px"}}
-        self.few_steps = ipywidgets.Checkbox(
-            few,
-            description="few steps (LCM-LoRA)",
-            style={"description_width": "110px"},
-            layout={"display": "" if len(self._pipes) > 1 else "none"},
-        )
-        self.strength = ipywidgets.FloatSlider(
-            start["strength"], min=0, max=1, step=0.05, description="strength", **wide
-        )
-        self.prompt = ipywidgets.Text(start["prompt"], description="prompt", continuous_update=False, **wide)
-        self.negative_prompt = ipywidgets.Text(
-            start["negative_prompt"], description="negative prompt", continuous_update=False, **wide
-        )
-        self.guidance_scale = ipywidgets.FloatSlider(
-            start["guidance_scale"],
-            min=min(1, start["guidance_scale"]),
-            max=max(15, start["guidance_scale"]),
-            step=0.5,
-            description="guidance scale",
-            **wide,
-        )
-        self.num_inference_steps = ipywidgets.IntSlider(
-            start["num_inference_steps"], min=1, max=max(100, start["num_inference_steps"]), description="steps", **wide
-        )
-        self.seed = ipywidgets.BoundedIntText(start["seed"], min=0, max=MAX_SEED, description="seed", **wide)
-        self.settings = (
-            self.strength, self.prompt, self.negative_prompt, self.guidance_scale, self.num_inference_steps, self.seed,
-            self.few_steps,
-        )  # fmt: skip
-        picture = {"layout": {"width": "48%", "object_fit": "contain"}}
-        self._edit = ipywidgets.Image(value=encoded(image), format="png", **picture)
+        self._controls = _controls(start | {"few_steps": few})
+        vars(self).update(self._controls)
+        self.few_steps.observe(lambda _: self._switch(), "value")
+        for control in self._controls.values():
+            control.observe(lambda _: self._ask(), "value")
+        self.few_steps.layout.display = "" if len(self._pipes) > 1 else "none"
+        picture = {"value": encoded(image), "format": "png", "layout": {"width": "48%", "object_fit": "contain"}}
+        self._edit = ipywidgets.Image(**picture)
         self._told = ipywidgets.HTML()
         self.progress = ipywidgets.IntProgress(0, max=1, layout={"width": "100%"})
         self.cancel = ipywidgets.Button(description="Cancel", icon="stop", disabled=True)
-        pictures = [ipywidgets.Image(value=encoded(image), format="png", **picture), self._edit]
-        self.few_steps.observe(lambda _: self._switch(), "value")
-        for widget in self.settings:
-            widget.observe(lambda _: self._ask(), "value")
         self.cancel.on_click(lambda _: self._give_up())
-        super().__init__(
-            [
-                *self.settings,
-                ipywidgets.HBox(pictures, layout={"justify_content": "space-between"}),
-                ipywidgets.HBox([self.progress, self.cancel]),
-                self._told,
-            ],
-            layout={"max_width": "640px"},
+        pictures = ipywidgets.HBox(
+            [ipywidgets.Image(**picture), self._edit], layout={"justify_content": "space-between"}
         )
+        progress = ipywidgets.HBox([self.progress, self.cancel])
+        super().__init__([*self._controls.values(), pictures, progress, self._told], layout={"max_width": "640px"})
         self._ask()
 
     def __repr__(self) -> str:
@@ -118,45 +90,36 @@ class StrengthExplorer(ipywidgets.VBox):
 
     def _ask(self) -> None:
         """Show what the settings ask for: at once if it has been made, else as soon as it is."""
-        key = tuple(widget.value for widget in self.settings)
-        # with model offload a call ends by moving all parts, so that none may run beside it
-        alone = self._takes_turns()
-        with self._lock:
-            self._wanted = key  # whatever waited before is dropped, and what runs gives up
-            if not alone and key not in self._made and (self._worker is None or not self._worker.is_alive()):
-                self._worker = threading.Thread(target=self._work, daemon=True)
-                self._worker.start()
-        if alone:
-            self._work()
+        key = tuple(control.value for control in self._controls.values())
+        self._wanted = key  # what runs gives up
         if key in self._made:
             self._show(key)
+        elif self._takes_turns():  # with model offload a call ends by moving all parts: none may run beside it
+            self._work(key)
+        else:
+            self._worker = threading.Thread(target=self._work, args=(key,), daemon=True)
+            self._worker.start()
 
     def _give_up(self) -> None:
-        with self._lock:
-            self._wanted = None
+        self._wanted = None
         self._told.value = "Cancelled. Move a slider to go on."
 
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                key = self._wanted
-                if key is None or key in self._made:
-                    self._worker, self.cancel.disabled, self.progress.value = None, True, 0
-                    return
+    def _work(self, key: tuple) -> None:
+        """Wait until no other edit is being made, then make this one if it is still wanted."""
+        with self._at_work:
+            if key != self._wanted or key in self._made:
+                return
             try:
                 self._made[key] = self._make(key)
             except Cancelled:
-                continue
+                pass
             except Exception as error:  # whatever it is, the widget says it and stays usable
-                self._failed(key, error)
-                continue
-            if key == self._wanted:
+                self._failed(error)
+            self.cancel.disabled, self.progress.value = True, 0
+            if key == self._wanted and key in self._made:
                 self._show(key)
 
-    def _failed(self, key: tuple, error: Exception) -> None:
-        with self._lock:
-            if self._wanted == key:
-                self._wanted = None
+    def _failed(self, error: Exception) -> None:
         told = (str(error).strip() or type(error).__name__).splitlines()[0]
         if is_out_of_memory(error):
             told = out_of_memory_advice(self._pipe, *self._image.size)
@@ -165,9 +128,9 @@ class StrengthExplorer(ipywidgets.VBox):
     def _make(self, key: tuple) -> tuple[Image.Image, str]:
         import torch
 
-        strength, prompt, negative_prompt, guidance_scale, steps, seed, few_steps = key
-        pipe = self._pipes[few_steps]
-        plan = plan_steps(pipe, strength, steps)
+        call = dict(zip(self._controls, key, strict=True))
+        pipe, generator = self._pipes[call.pop("few_steps")], torch.Generator().manual_seed(call.pop("seed"))
+        plan = plan_steps(pipe, call["strength"], call["num_inference_steps"])
         self.cancel.disabled = False
         self.progress.max, self.progress.value = plan.unet_calls, 0
 
@@ -179,19 +142,10 @@ class StrengthExplorer(ipywidgets.VBox):
                 self._edit.value = encoded(_decoded(self._preview, pipe, tensors["latents"]))
             return tensors
 
-        edit = pipe(
-            prompt=prompt,
-            negative_prompt=negative_prompt,
-            image=self._image,
-            strength=strength,
-            num_inference_steps=steps,
-            guidance_scale=guidance_scale,
-            generator=torch.Generator().manual_seed(seed),
-            callback_on_step_end=step,
-        ).images[0]
+        edit = pipe(image=self._image, generator=generator, callback_on_step_end=step, **call).images[0]
         kept = structure_similarity(self._image, edit)
         told = (
-            f"<b>{plan.steps_run} of {steps} steps</b> run, from timestep {plan.start_timestep:g}, where "
+            f"<b>{plan.steps_run} of {plan.num_inference_steps} steps</b> run, from timestep {plan.start_timestep:g}, where "
             f"{plan.signal_kept:.0%} of the signal is left: {plan.unet_calls} UNet calls. "
             f"<b>Structure kept: {kept:.2f}</b>"
         )
@@ -200,6 +154,28 @@ class StrengthExplorer(ipywidgets.VBox):
     def _show(self, key: tuple) -> None:
         self.result, told = self._made[key]
         self._edit.value, self._told.value = encoded(self.result), told
+
+
+def _controls(start: dict) -> dict[str, ipywidgets.DOMWidget]:
+    """A control for each setting, by its name, with the value to ``start`` with."""
+    scale, steps = start["guidance_scale"], start["num_inference_steps"]
+    typed = {"continuous_update": False}
+    kinds = {
+        "strength": ("strength", ipywidgets.FloatSlider, {"min": 0, "max": 1, "step": 0.05}),
+        "prompt": ("prompt", ipywidgets.Text, typed),
+        "negative_prompt": ("negative prompt", ipywidgets.Text, typed),
+        "guidance_scale": (
+            "guidance scale", ipywidgets.FloatSlider, {"min": min(1, scale), "max": max(15, scale), "step": 0.5},
+        ),
+        "num_inference_steps": ("steps", ipywidgets.IntSlider, {"min": 1, "max": max(100, steps)}),
+        "seed": ("seed", ipywidgets.BoundedIntText, {"min": 0, "max": MAX_SEED}),
+        "few_steps": ("few steps (LCM-LoRA)", ipywidgets.Checkbox, {}),
+    }  # fmt: skip
+    wide = {"layout": {"width": "auto"}, "style": {"description_width": "110px"}}
+    return {
+        name: kind(value=start[name], description=label, **options, **wide)
+        for name, (label, kind, options) in kinds.items()
+    }
 
 
 def _decoded(preview, pipe: DiffusionPipeline, latents) -> Image.Image:
@@ -214,14 +190,6 @@ def _decoded(preview, pipe: DiffusionPipeline, latents) -> Image.Image:
 def has_few_steps(pipe: DiffusionPipeline) -> bool:
     """Whether ``pipe`` is one of ``load_pipeline(few_steps=True)``, or like it: the LCM scheduler and an adapter."""
     return type(pipe.scheduler).__name__ == "LCMScheduler" and bool(getattr(pipe.unet, "peft_config", None))
-
-
-def _own(pipe: DiffusionPipeline) -> DiffusionPipeline:
-    """The same weights, another scheduler: a cell may call yours in the meantime."""
-    own = copy.copy(pipe)
-    own.scheduler = copy.deepcopy(pipe.scheduler)
-    own.set_progress_bar_config(disable=True)
-    return own
 
 
 def _all_steps(pipe: DiffusionPipeline) -> DiffusionPipeline:
@@ -274,22 +242,17 @@ def strength_explorer(
     image = load_for(pipe, image)
     if not callable(getattr(preview, "decode", None)) and preview is not None:
         raise ValueError(f"preview must be a decoder, such as diffusers' AutoencoderTiny, not {short(preview)}.")
-    prompt, negative_prompt = text("prompt", prompt), text("negative_prompt", negative_prompt or "")
     steps, scale = DEFAULTS[has_few_steps(pipe)]
-    num_inference_steps = steps if num_inference_steps is None else num_inference_steps
-    guidance_scale = scale if guidance_scale is None else guidance_scale
-    seed = checked("seed", seed, high=MAX_SEED)
-    guidance_scale = checked("guidance_scale", guidance_scale)
-    with contextlib.suppress(NothingRunsError):  # the widget says it, and a slider mends it
-        plan_steps(pipe, strength, num_inference_steps)
     start = {
-        "prompt": prompt,
-        "negative_prompt": negative_prompt,
+        "prompt": text("prompt", prompt),
+        "negative_prompt": text("negative_prompt", negative_prompt or ""),
         "strength": strength,
-        "seed": seed,
-        "guidance_scale": guidance_scale,
-        "num_inference_steps": num_inference_steps,
+        "seed": checked("seed", seed, high=MAX_SEED),
+        "guidance_scale": checked("guidance_scale", scale if guidance_scale is None else guidance_scale),
+        "num_inference_steps": steps if num_inference_steps is None else num_inference_steps,
     }
+    with contextlib.suppress(NothingRunsError):  # the widget says it, and a slider mends it
+        plan_steps(pipe, strength, start["num_inference_steps"])
     if precompute is None:
         return StrengthExplorer(pipe, image, start, preview)
     return _precomputed(pipe, image, [checked("strength", s) for s in listed("precompute", precompute)], start)

@@ -183,21 +183,7 @@ def prepare_image(image, size: int | tuple[int, int], fit: str = "pad") -> Prepa
         >>> prepare_image(example_image("car").resize((600, 400)), 192, fit="crop").image.size
         (192, 192)
     """
-    image = load_image(image)
-    try:
-        sides = [number("size", n) for n in listed("size", size)]
-        sides = sides * 2 if np.ndim(size) == 0 else sides
-        right = len(sides) == 2
-    except ValueError:
-        right = False
-    if not right:
-        raise ValueError(f"The size must be one number or (width, height) in pixels, such as 512, not {short(size)}.")
-    if any(n < 8 or n % 8 for n in sides):
-        asked, nearest = (
-            "×".join(f"{n:g}" for n in pair) for pair in (sides, [max(8, round(n / 8) * 8) for n in sides])
-        )
-        raise ValueError(f"Width and height must be multiples of 8, not {asked}; {nearest} would work.")
-    size = tuple(int(n) for n in sides)
+    image, size = load_image(image), _as_size(size)
     if fit not in FITS:
         raise ValueError(f"There is no fit {fit!r}; choose one of {', '.join(FITS)}.")
     width, height = size
@@ -218,6 +204,20 @@ def prepare_image(image, size: int | tuple[int, int], fit: str = "pad") -> Prepa
         return PreparedImage(small.crop((-left, -top, width - left, height - top)), image, fit, box)
     margins = ((top, height - box[3]), (left, width - box[2]), (0, 0))
     return PreparedImage(Image.fromarray(np.pad(np.asarray(small), margins, mode="edge")), image, fit, box)
+
+
+def _as_size(size) -> tuple[int, int]:
+    """Width and height that the model takes, by a pair of numbers or one for both."""
+    try:
+        sides = [number("size", n) for n in listed("size", size)]
+        width, height = sides * 2 if np.ndim(size) == 0 else sides
+    except ValueError as error:
+        told = f"The size must be one number or (width, height) in pixels, such as 512, not {short(size)}."
+        raise ValueError(told) from error
+    if any(n < 8 or n % 8 for n in (width, height)):
+        near = "×".join(str(max(8, round(n / 8) * 8)) for n in (width, height))
+        raise ValueError(f"Width and height must be multiples of 8, not {width:g}×{height:g}; {near} would work.")
+    return int(width), int(height)
 
 
 def load_mask(source, size: tuple[int, int] | None = None) -> Image.Image:

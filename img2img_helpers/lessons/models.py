@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,7 +131,8 @@ def card_for(model: str) -> ModelCard:
             f"'{MODELS['sd15'].ids['img2img'][0]}', or a folder that exists."
         )
     own_control, own_lora, sd15 = folder / "controlnet", folder / "lcm_lora", MODELS["sd15"]
-    return ModelCard(
+    return replace(
+        sd15,
         name=model,
         title=model,
         ids=dict.fromkeys(_tasks_in(folder) if is_folder else TASKS, (model,)),
@@ -139,10 +140,6 @@ def card_for(model: str) -> ModelCard:
         few_steps_ids=(str(own_lora),) if own_lora.is_dir() else sd15.few_steps_ids,
         licence="see the model's page",
         download_gb=0.0,
-        memory_gb=sd15.memory_gb,
-        native_size=sd15.native_size,
-        num_inference_steps=sd15.num_inference_steps,
-        guidance_scale=sd15.guidance_scale,
         checked="never",
     )
 

@@ -6,6 +6,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,17 +83,13 @@ def load_pipeline(
     if few_steps:
         _check_few_steps(task, card)
     try:
-        pipe, note = _load_onto(device, card, task, _pick_dtype(dtype, device, card), few_steps)
+        pipe, note = _load_onto(device, card, task, dtype, few_steps)
     except OSError as error:
         if not automatic or task not in MODELS["classroom"].ids:
             raise
         print(f"{error} Using the classroom model instead.")
         card, why = MODELS["classroom"], "it needs no download"
-        pipe, note = _load_onto(device, card, task, _pick_dtype(dtype, device, card), few_steps)
-    if device == "cpu":
-        _use_channels_last(pipe)
-    if card.name == "classroom":
-        warn_about_unknown_words(pipe)
+        pipe, note = _load_onto(device, card, task, dtype, few_steps)
     loaded = str(pipe.dtype).removeprefix("torch.")
     how = f"{task} in few steps" if few_steps else task
     print(f"{card.title} for {how}, {loaded} on {device}" + (f" ({why})." if why else ".") + note)
@@ -137,15 +134,20 @@ def _pick_dtype(dtype: str | torch.dtype, device: str, card: ModelCard) -> torch
 
 
 def _load_onto(
-    device: str, card: ModelCard, task: str, dtype: torch.dtype, few_steps: bool
+    device: str, card: ModelCard, task: str, dtype: str | torch.dtype, few_steps: bool
 ) -> tuple[DiffusionPipeline, str]:
     """The pipeline on its device, and what to tell of that beyond the ordinary."""
-    pipe = _load_first(card, task, dtype)
+    pipe = _load_first(card, task, _pick_dtype(dtype, device, card))
     if few_steps:
         _add_few_steps(pipe, card, task)
     weights = sum(p.nbytes for p in _parameters(pipe))
     # a quarter more than the weights, where the card says nothing larger, for what an edit computes
-    return pipe, place(pipe, device, max(card.memory_gb * 1e9, 1.25 * weights))
+    note = place(pipe, device, max(card.memory_gb * 1e9, 1.25 * weights))
+    if device == "cpu":
+        _use_channels_last(pipe)
+    if card.name == "classroom":
+        warn_about_unknown_words(pipe)
+    return pipe, note
 
 
 def _parameters(pipe: DiffusionPipeline) -> list[torch.nn.Parameter]:
@@ -159,34 +161,33 @@ def _load_first(card: ModelCard, task: str, dtype: torch.dtype) -> DiffusionPipe
     with quiet() as missing:  # before the classes are named: that imports transformers, which misses torchvision aloud
         cls = getattr(diffusers, TASKS[task])
         try:
-            on_hub = card.name not in MODELS and not Path(card.name).is_dir()
-            if on_hub:  # before gigabytes of a wrong model are downloaded
+            if card.name not in MODELS and not Path(card.name).is_dir():  # before gigabytes of a wrong model come
                 _check_task(task, card, tasks_on_hub(card.name))
             parts = _task_parts(card, task, dtype)
         except OSError as error:  # the folder is incomplete, or the hub silent
             raise _not_loaded(card, task, card.ids[task], error) from error
         if task == "controlnet":
-            parts["controlnet"] = _first(
-                card,
-                task,
-                card.controlnet_ids,
-                lambda one: from_pretrained(diffusers.ControlNetModel, one, "", torch_dtype=dtype),
-            )
+            load = partial(from_pretrained, diffusers.ControlNetModel, size="", torch_dtype=dtype)
+            parts["controlnet"] = _first(card, task, card.controlnet_ids, load)
         told = card.download_gb and card.ids[task] == card.ids.get("img2img")  # what the card gives the size of
         size = f"about {card.download_gb:g} GB" if told else ""
-        pipe = _first(
-            card, task, card.ids[task], lambda one: from_pretrained(cls, one, size, torch_dtype=dtype, **parts)
-        )
+        load = partial(from_pretrained, cls, size=size, torch_dtype=dtype, **parts)
+        pipe = _first(card, task, card.ids[task], load)
     if missing:
-        named = {one for note in missing for one in re.findall(r"[A-Z]\w+(?= LOAD REPORT| were not)", note)}
-        told = (
-            f"Some weights of {card.title} ({', '.join(sorted(named))}) are not in its files, so that its pictures would "
-            f"be wrong; it is incomplete, or made for other versions of diffusers and transformers."
-        )
-        if any(p.is_meta for p in _parameters(pipe)):
-            raise OSError(told)
-        warnings.warn(told, stacklevel=4)  # drawn at random
+        _tell_missing(card, pipe, missing)
     return pipe
+
+
+def _tell_missing(card: ModelCard, pipe: DiffusionPipeline, notes: list[str]) -> None:
+    """Warn of weights that were drawn at random; an ``OSError`` for those that are not there at all."""
+    named = {one for note in notes for one in re.findall(r"[A-Z]\w+(?= LOAD REPORT| were not)", note)}
+    told = (
+        f"Some weights of {card.title} ({', '.join(sorted(named))}) are not in its files, so that its pictures would "
+        f"be wrong; it is incomplete, or made for other versions of diffusers and transformers."
+    )
+    if any(p.is_meta for p in _parameters(pipe)):
+        raise OSError(told)
+    warnings.warn(told, stacklevel=5)
 
 
 def _add_few_steps(pipe: DiffusionPipeline, card: ModelCard, task: str) -> None:

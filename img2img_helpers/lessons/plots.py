@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import textwrap
@@ -11,7 +12,6 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 import matplotlib
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
@@ -79,40 +79,32 @@ class CourseFigure(Figure):
 def _make_legible(shown: Text) -> None:
     """Give a text fonts that have its letters, if this computer does; name the signs and leave out the letters else."""
     wanted = {letter for letter in shown.get_text() if ord(letter) > 126 or letter == "\t"}
-    missing = wanted - _letters(findfont(shown.get_fontproperties()))
-    if not missing:
-        return
-    families, missing = _families_with(frozenset(missing))
-    if families:
-        shown.set_family([*shown.get_family(), *families])
-    for letter in missing:
-        named = unicodedata.name(letter, "").lower() if unicodedata.category(letter) == "So" else ""
-        invisible = unicodedata.category(letter) in ("Cc", "Cf", "Mn", "Sk")  # tabs, joiners, emoji's colours
-        shown.set_text(shown.get_text().replace(letter, f"({named})" if named else " " if invisible else "…"))
+    for letter in sorted(wanted - _letters(findfont(shown.get_fontproperties()))):
+        family = _family_with(letter)
+        if family is None:
+            category = unicodedata.category(letter)
+            named = unicodedata.name(letter, "").lower() if category == "So" else ""
+            invisible = category in ("Cc", "Cf", "Mn", "Sk")  # tabs, joiners, emoji's colours
+            shown.set_text(shown.get_text().replace(letter, f"({named})" if named else " " if invisible else "…"))
+        elif family not in shown.get_family():
+            shown.set_family([*shown.get_family(), family])
+
+
+@functools.cache
+def _family_with(letter: str) -> str | None:
+    """The first font family of this computer that has ``letter``; Last Resort has a box for everything."""
+    for family in sorted({font.name for font in fontManager.ttflist}):
+        if "lastresort" not in family.lower().replace(" ", ""):
+            # a font that is gone, or that FreeType cannot read, has nothing
+            with contextlib.suppress(OSError, RuntimeError, ValueError):
+                if letter in _letters(findfont(FontProperties(family=[family]), fallback_to_default=False)):
+                    return family
+    return None
 
 
 @functools.cache
 def _letters(file: str) -> frozenset[str]:
     return frozenset(map(chr, get_font(file).get_charmap()))
-
-
-@functools.cache
-def _families_with(letters: frozenset[str]) -> tuple[list[str], list[str]]:
-    """Few font families of this computer that have most of ``letters``, and the letters that none has."""
-    found, missing = [], set(letters)
-    for family in sorted({font.name for font in fontManager.ttflist}):
-        if "lastresort" in family.lower().replace(" ", ""):  # it has a box for everything
-            continue
-        try:
-            has = missing & _letters(findfont(FontProperties(family=[family]), fallback_to_default=False))
-        except (OSError, RuntimeError, ValueError):  # a font that is gone, or that FreeType cannot read
-            continue
-        if has:
-            found.append(family)
-            missing -= has
-        if not missing:
-            break
-    return found, sorted(missing)
 
 
 def _small(picture: Image.Image) -> tuple[str, bytes]:
@@ -129,6 +121,7 @@ def _small(picture: Image.Image) -> tuple[str, bytes]:
     return "image/jpeg", file.getvalue()
 
 
+@matplotlib.rc_context(STYLE)
 def show_images(
     images: Sequence[Image.Image],
     titles: Sequence[str] = (),
@@ -168,24 +161,24 @@ def show_images(
     rows = -(-len(images) // columns)
     # few images get a narrower figure, so that none is blown up beyond comfort
     width = min(WIDTH, 2.7 * columns)
-    cell = width / columns
     tallest = max(image.height / image.width for image in images)
     lines = 1 + max((title.count("\n") for title in titles), default=-1)
-    with matplotlib.rc_context(STYLE):
-        figure = _figure(width, rows * (cell * tallest + (0.2 if lines < 2 else 0.24) * lines) + 0.06 * rows)
-        axes = np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel()
-        for ax in axes:
-            ax.axis("off")
-        for i, image in enumerate(images):
-            axes[i].imshow(image, interpolation="lanczos")
-            if titles:
-                axes[i].set_title(titles[i], pad=4)
+    height = width / columns * tallest + (0.2 if lines < 2 else 0.24) * lines
+    figure = _figure(width, rows * (height + 0.06))
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes:
+        ax.axis("off")
+    for ax, image in zip(axes, images, strict=False):
+        ax.imshow(image, interpolation="lanczos")
+    for ax, title in zip(axes, titles, strict=False):
+        ax.set_title(title, pad=4)
     if made_by is not None and not on_classroom(made_by):
         alt = ""
     figure.alt = alt or "Images side by side: " + "; ".join(t.replace("\n", " ") for t in titles or ["untitled"])
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def plot_strength_vs_steps(
     pipeline_or_scheduler: DiffusionPipeline | SchedulerMixin,
     num_inference_steps: int = 30,
@@ -200,34 +193,33 @@ def plot_strength_vs_steps(
         >>> figure = plot_strength_vs_steps(pipe, num_inference_steps=30)
     """
     strengths = [checked("strength", strength) for strength in listed("strengths", strengths, least=1)]
-    with matplotlib.rc_context(STYLE):
-        figure = _figure(WIDTH, 0.34 * len(strengths) + 1.1)
-        ax = figure.subplots()
-        told = []
-        for row, strength in enumerate(strengths):
-            try:
-                plan = plan_steps(pipeline_or_scheduler, strength, num_inference_steps)
-            except NothingRunsError:
-                ax.barh(row, num_inference_steps, color=PALE, height=0.72)
-                note = "nothing runs"
-            else:
-                ax.barh(row, plan.steps_skipped, color=PALE, height=0.72)
-                ax.barh(row, plan.steps_run, left=plan.steps_skipped, color=COLORS[0], height=0.72)
-                at = plan.steps_skipped + plan.steps_run / 2
-                ax.text(at, row, str(plan.steps_run), ha="center", va="center", color="white", fontweight="bold")
-                calls = f", {plan.unet_calls} UNet calls" if plan.unet_calls != plan.steps_run else ""
-                note = f"from t = {plan.start_timestep:.0f}, signal kept {plan.signal_kept:.2f}{calls}"
-            ax.text(num_inference_steps * 1.01, row, note, va="center")
-            told.append(f"strength {strength:g}: {note}")
-        ax.set_yticks(range(len(strengths)), [f"{s:g}" for s in strengths])
-        ax.invert_yaxis()
-        ax.set_xlim(0, num_inference_steps)
-        ax.set(xlabel="step (noisy end at the left)", ylabel="strength")
-        ax.grid(False)
-        scheduler = getattr(pipeline_or_scheduler, "scheduler", pipeline_or_scheduler)
-        ax.set_title(
-            f"{num_inference_steps} steps of {type(scheduler).__name__}: skipped (grey) and run (blue)", loc="left"
-        )
+    figure = _figure(WIDTH, 0.34 * len(strengths) + 1.1)
+    ax = figure.subplots()
+    told = []
+    for row, strength in enumerate(strengths):
+        try:
+            plan = plan_steps(pipeline_or_scheduler, strength, num_inference_steps)
+        except NothingRunsError:
+            ax.barh(row, num_inference_steps, color=PALE, height=0.72)
+            note = "nothing runs"
+        else:
+            ax.barh(row, plan.steps_skipped, color=PALE, height=0.72)
+            ax.barh(row, plan.steps_run, left=plan.steps_skipped, color=COLORS[0], height=0.72)
+            at = plan.steps_skipped + plan.steps_run / 2
+            ax.text(at, row, str(plan.steps_run), ha="center", va="center", color="white", fontweight="bold")
+            calls = f", {plan.unet_calls} UNet calls" if plan.unet_calls != plan.steps_run else ""
+            note = f"from t = {plan.start_timestep:.0f}, signal kept {plan.signal_kept:.2f}{calls}"
+        ax.text(num_inference_steps * 1.01, row, note, va="center")
+        told.append(f"strength {strength:g}: {note}")
+    ax.set_yticks(range(len(strengths)), [f"{s:g}" for s in strengths])
+    ax.invert_yaxis()
+    ax.set_xlim(0, num_inference_steps)
+    ax.set(xlabel="step (noisy end at the left)", ylabel="strength")
+    ax.grid(False)
+    scheduler = getattr(pipeline_or_scheduler, "scheduler", pipeline_or_scheduler)
+    ax.set_title(
+        f"{num_inference_steps} steps of {type(scheduler).__name__}: skipped (grey) and run (blue)", loc="left"
+    )
     figure.alt = f"Steps skipped and run for {len(strengths)} strengths. " + "; ".join(told) + "."
     return figure
 
@@ -269,11 +261,11 @@ def plot_noise_levels(
             decoded = pipe.vae.decode(noisy / pipe.vae.config.scaling_factor).sample
             shown += pipe.image_processor.postprocess(decoded)
             titles.append(f"strength {strength:g}\nsignal kept {kept:.2f}")
-    figure = show_images(shown, titles)
-    figure.alt = "The image dissolving into noise: " + "; ".join(t.replace("\n", ", ") for t in titles) + "."
-    return figure
+    told = "; ".join(title.replace("\n", ", ") for title in titles)
+    return show_images(shown, titles, alt=f"The image dissolving into noise: {told}.")
 
 
+@matplotlib.rc_context(STYLE)
 def plot_preservation(
     strengths: Sequence[float],
     kept: dict[str, Sequence[float]],
@@ -308,24 +300,24 @@ def plot_preservation(
                 f"plot_preservation needs one measurement a strength: {name!r} has {len(values)}, "
                 f"but there are {len(strengths)} strengths."
             )
-    with matplotlib.rc_context(STYLE):
-        figure = _figure(WIDTH * 0.8, 3.4)
-        ax = figure.subplots()
-        for i, (name, values) in enumerate(kept.items()):
-            marker, color = "osD^vP"[i % 6], COLORS[i % len(COLORS)]
-            ax.plot(strengths, values, color=color, marker=marker, markersize=5, label=name)
-        if ceiling is not None:
-            ax.axhline(ceiling, color=INK, linestyle="--", linewidth=1)
-            ax.text(1, ceiling + 0.012, "VAE round trip: the ceiling", ha="right", va="bottom", fontsize=9)
-        ax.set(xlabel="strength", ylabel=measure, ylim=(0, 1.05), xlim=(0, 1.02))
-        if len(kept) > 1:
-            ax.legend(loc="best")
+    figure = _figure(WIDTH * 0.8, 3.4)
+    ax = figure.subplots()
+    for i, (name, values) in enumerate(kept.items()):
+        marker, color = "osD^vP"[i % 6], COLORS[i % len(COLORS)]
+        ax.plot(strengths, values, color=color, marker=marker, markersize=5, label=name)
+    if ceiling is not None:
+        ax.axhline(ceiling, color=INK, linestyle="--", linewidth=1)
+        ax.text(1, ceiling + 0.012, "VAE round trip: the ceiling", ha="right", va="bottom", fontsize=9)
+    ax.set(xlabel="strength", ylabel=measure, ylim=(0, 1.05), xlim=(0, 1.02))
+    if len(kept) > 1:
+        ax.legend(loc="best")
     lines = (f"{name} {', '.join(f'{v:.2f}' for v in values)}" for name, values in kept.items())
     at = ", ".join(f"{s:g}" for s in strengths)
     figure.alt = f"{measure[0].upper()}{measure[1:]} at strength {at}: " + "; ".join(lines) + "."
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def plot_recipe(recipe: Recipe, image, made: Sequence[Image.Image]) -> CourseFigure:
     """A multi-pass edit as a strip: the input and the picture after each pass, with its prompt, strength and seed.
 
@@ -354,13 +346,11 @@ def plot_recipe(recipe: Recipe, image, made: Sequence[Image.Image]) -> CourseFig
         notes.append(f"pass {i}\n{settings}\n{prompt}")
         told.append(f"pass {i}: {settings}, {one.prompt}")
     columns = min(len(notes), 4)
-    figure = show_images([image, *made], columns=columns)
+    figure = show_images([image, *made], columns=columns, alt=f"A recipe: {'; '.join(told)}.")
     lines, rows = 1 + max(note.count("\n") for note in notes), -(-len(notes) // columns)
     figure.set_figheight(figure.get_figheight() + 0.2 * lines * rows)
-    with matplotlib.rc_context(STYLE):
-        for ax, note in zip(figure.axes, notes, strict=False):
-            ax.set_title(note, y=0, pad=-6, va="top", loc="left", fontsize=9)
-    figure.alt = "A recipe: " + "; ".join(told) + "."
+    for ax, note in zip(figure.axes, notes, strict=False):
+        ax.set_title(note, y=0, pad=-6, va="top", loc="left", fontsize=9)
     return figure
 
 

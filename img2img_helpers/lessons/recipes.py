@@ -7,8 +7,8 @@ import json
 import os
 import platform
 import warnings
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,7 +129,6 @@ class Recipe:
                 ``pipe`` would cut, or if ``folder`` holds the passes of another recipe.
             OSError: before anything is run: if ``folder`` cannot be made. A disk that is full later is a warning.
         """
-        import torch
         from tqdm.auto import tqdm
 
         image = load_for(pipe, image)
@@ -141,7 +140,7 @@ class Recipe:
         here = provenance(pipe, image)
         store = None
         if folder is not None:
-            store = _Store(Recipe(self.passes, self.chain, here), as_path("folder", folder))
+            store = _Store(replace(self, made_with=here), as_path("folder", folder))
         for line in self.differences(here):
             print(line)
         self.made_with = here
@@ -149,16 +148,7 @@ class Recipe:
         for number, one in enumerate(tqdm(self.passes, desc="passes", unit="pass"), 1):
             finished = store.load(number) if store else None
             if finished is None:
-                # the CPU's noise is the same on every device, and in another dtype the same but for rounding
-                generator = torch.Generator().manual_seed(one.seed)
-                call = asdict(one)
-                del call["seed"]
-                if self.chain == "pixels":
-                    picture = pipe(image=current, generator=generator, **call).images[0]
-                    finished = picture, picture
-                else:
-                    latents = pipe(image=current, generator=generator, output_type="latent", **call).images
-                    finished = decode(pipe, latents)[0], latents
+                finished = self._one_pass(pipe, one, current)
                 if store:
                     try:
                         store.save(number, *finished)
@@ -168,6 +158,19 @@ class Recipe:
             picture, current = finished
             made.append(picture)
         return made
+
+    def _one_pass(self, pipe: DiffusionPipeline, one: EditPass, current) -> tuple[Image.Image, object]:
+        """The picture after a pass from ``current``, and what the next pass starts from: the picture, or its latents."""
+        import torch
+
+        # the CPU's noise is the same on every device, and in another dtype the same but for rounding
+        call = asdict(one) | {"image": current, "generator": torch.Generator().manual_seed(one.seed)}
+        del call["seed"]
+        if self.chain == "pixels":
+            picture = pipe(**call).images[0]
+            return picture, picture
+        latents = pipe(output_type="latent", **call).images
+        return decode(pipe, latents)[0], latents
 
     def differences(self, made_with: Mapping[str, str]) -> list[str]:
         """What is not as it was when this recipe was last run, a sentence each.
@@ -280,19 +283,14 @@ class _Store:
     def _latents(self, number: int) -> Path:
         return self.folder / f"pass-{number}.safetensors"
 
-    def _up_to(self, number: int) -> dict:
-        return Recipe(self.recipe.passes[:number], self.recipe.chain, self.recipe.made_with)._as_data()
+    def _up_to(self, number: int) -> Recipe:
+        return replace(self.recipe, passes=self.recipe.passes[:number])
 
     def _is_ours(self, number: int) -> bool:
-        """Whether the stored pass has the same recipe up to it, model and image; versions and device may differ."""
         try:
-            stored = Recipe.load(self._png(number))._as_data()
+            return is_same(Recipe.load(self._png(number)), self._up_to(number))
         except ValueError:
             return False
-        wanted = self._up_to(number)
-        for data in (stored, wanted):
-            data["made_with"] = {name: data["made_with"].get(name) for name in ("model", "scheduler", "image")}
-        return stored == wanted
 
     def load(self, number: int):
         if not self._png(number).exists():
@@ -306,7 +304,14 @@ class _Store:
     def save(self, number: int, picture: Image.Image, current) -> None:
         if self.recipe.chain == "latents":
             write_whole(self._latents(number), lambda part: _save_latents(part, current))
-        _save_png(self._png(number), picture, self._up_to(number))  # last: a pass with a picture is whole
+        _save_png(self._png(number), picture, self._up_to(number)._as_data())  # last: a pass with a picture is whole
+
+
+def is_same(one: Recipe, other: Recipe, names: Iterable[str] = ("model", "scheduler", "image")) -> bool:
+    """Whether two recipes differ in nothing but what they were made with, and of that in none of ``names``."""
+    return (one.passes, one.chain) == (other.passes, other.chain) and all(
+        one.made_with.get(name) == other.made_with.get(name) for name in names
+    )
 
 
 def _save_latents(path: Path, latents: torch.Tensor) -> None:
@@ -341,18 +346,19 @@ def provenance(pipe: DiffusionPipeline, image: Image.Image, **others: Image.Imag
     elif device == "cpu":
         device = f"cpu ({platform.machine()})"
     name = str(pipe.config.get("_name_or_path") or "unknown")
-    return (
-        {
-            "model": Path(name).name if Path(name).exists() else name,  # a folder's path is nobody else's business
-            "pipeline": type(pipe).__name__,
-            "scheduler": f"{type(pipe.scheduler).__name__} ({_digest(pipe.scheduler.to_json_string().encode())[:8]})",
-            "device": device,
-            "dtype": str(pipe.dtype).removeprefix("torch."),
-            "torch": version("torch").split("+")[0],
-            "diffusers": version("diffusers"),
-        }
-        | {name: _digest(f"{one.size}".encode() + one.tobytes()) for name, one in {"image": image, **others}.items()}
-    )
+    digests = {
+        name: _digest(f"{one.size}".encode() + one.tobytes()) for name, one in {"image": image, **others}.items()
+    }
+    return {
+        "model": Path(name).name if Path(name).exists() else name,  # a folder's path is nobody else's business
+        "pipeline": type(pipe).__name__,
+        "scheduler": f"{type(pipe.scheduler).__name__} ({_digest(pipe.scheduler.to_json_string().encode())[:8]})",
+        "device": device,
+        "dtype": str(pipe.dtype).removeprefix("torch."),
+        "torch": version("torch").split("+")[0],
+        "diffusers": version("diffusers"),
+        **digests,
+    }
 
 
 def _digest(data: bytes) -> str:

@@ -85,64 +85,24 @@ def plan_steps(
         >>> plan_steps(pipe, strength=0.5, num_inference_steps=30).unet_calls
         15
     """
-    from diffusers import StableDiffusionImg2ImgPipeline
-    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img import retrieve_timesteps
-
     strength = checked("strength", strength)
     # how many steps are too many is the scheduler's to say
     num_inference_steps = checked("num_inference_steps", num_inference_steps, high=math.inf, advice="")
-    is_pipeline = hasattr(pipeline_or_scheduler, "scheduler")
-    scheduler = copy.deepcopy(pipeline_or_scheduler.scheduler if is_pipeline else pipeline_or_scheduler)
-    if not hasattr(scheduler, "set_timesteps"):
-        raise ValueError(
-            f"plan_steps needs a diffusers pipeline or scheduler, not {type(pipeline_or_scheduler).__name__}."
-        )
-    call = type(pipeline_or_scheduler).__call__ if is_pipeline and callable(pipeline_or_scheduler) else None
-    own_sigmas = call is not None and not hasattr(scheduler, "alphas_cumprod") and "linspace" in inspect.getsource(call)
-    if own_sigmas or scheduler.config.get("use_dynamic_shifting"):
-        raise ValueError(
-            f"{type(pipeline_or_scheduler).__name__} takes its timesteps from more than strength and steps, such as the "
-            f"picture's size, so plan_steps cannot tell them; count them in a callback_on_step_end."
-        )
-    # latent consistency: the scheduler itself is told the strength
-    is_consistency = call is not None and "original_inference_steps" in inspect.signature(call).parameters
-    rule = getattr(type(pipeline_or_scheduler), "get_timesteps", StableDiffusionImg2ImgPipeline.get_timesteps)
-
-    def what_runs(strength: float, steps: int) -> tuple[torch.Tensor, int]:
-        if is_consistency:
-            timesteps, _ = retrieve_timesteps(scheduler, steps, "cpu", original_inference_steps=None, strength=strength)
-            return timesteps, len(timesteps)
-        retrieve_timesteps(scheduler, steps, "cpu")
-        return rule(SimpleNamespace(scheduler=scheduler), steps, strength, "cpu")
-
-    def runs(strength: float, steps: int) -> bool:
-        try:
-            timesteps, steps_run = what_runs(strength, steps)
-        except ValueError:
-            return False
-        return len(timesteps) > 0 and steps_run > 0
-
+    rule = _Rule(pipeline_or_scheduler)
     try:
-        timesteps, steps_run = what_runs(strength, num_inference_steps)
+        timesteps, steps_run = rule.what_runs(strength, num_inference_steps)
     except ValueError as error:  # more steps than this scheduler can make
-        most = min(num_inference_steps, scheduler.config.num_train_timesteps)
-        works = next((n for n in range(most, 0, -1) if runs(strength if is_consistency else 1.0, n)), None)
-        if works is None:
+        most = rule.most_steps(strength, num_inference_steps)
+        if most is None:
             raise
         raise ValueError(
-            f"{type(scheduler).__name__} cannot make {num_inference_steps} steps; "
-            f"use num_inference_steps {works} or fewer."
+            f"{type(rule.scheduler).__name__} cannot make {num_inference_steps} steps; "
+            f"use num_inference_steps {most} or fewer."
         ) from error
     if len(timesteps) == 0:
-        enough_strength = next(s / 100 for s in range(1, 101) if runs(s / 100, num_inference_steps))
-        advice = f"use strength {enough_strength:g} or more"
-        more_steps = range(num_inference_steps + 1, scheduler.config.num_train_timesteps + 1)
-        enough_steps = next((n for n in more_steps if runs(strength, n)), None) if strength > 0 else None
-        if enough_steps:
-            advice += f", or num_inference_steps {enough_steps} or more"
         raise NothingRunsError(
             f"strength {strength:g} with num_inference_steps {num_inference_steps} leaves 0 steps to run, "
-            f"which diffusers cannot do; {advice}."
+            f"which diffusers cannot do; use {rule.what_would_run(strength, num_inference_steps)}."
         )
     timesteps = tuple(t.item() for t in timesteps)
     return StepPlan(
@@ -153,8 +113,63 @@ def plan_steps(
         unet_calls=len(timesteps),
         timesteps=timesteps,
         start_timestep=timesteps[0],
-        signal_kept=signal_at(scheduler, timesteps[0]),
+        signal_kept=signal_at(rule.scheduler, timesteps[0]),
     )
+
+
+class _Rule:
+    """How a pipeline, for a bare scheduler Stable Diffusion 1.5's, chooses what to run; asked on a copy of the scheduler."""
+
+    def __init__(self, source: DiffusionPipeline | SchedulerMixin) -> None:
+        from diffusers import StableDiffusionImg2ImgPipeline
+
+        is_pipeline = hasattr(source, "scheduler")
+        self.scheduler = copy.deepcopy(source.scheduler if is_pipeline else source)
+        if not hasattr(self.scheduler, "set_timesteps"):
+            raise ValueError(f"plan_steps needs a diffusers pipeline or scheduler, not {type(source).__name__}.")
+        call = type(source).__call__ if is_pipeline and callable(source) else None
+        is_flow = not hasattr(self.scheduler, "alphas_cumprod")
+        own_sigmas = call is not None and is_flow and "linspace" in inspect.getsource(call)
+        if own_sigmas or self.scheduler.config.get("use_dynamic_shifting"):
+            raise ValueError(
+                f"{type(source).__name__} takes its timesteps from more than strength and steps, such as the picture's "
+                f"size, so plan_steps cannot tell them; count them in a callback_on_step_end."
+            )
+        # latent consistency: the scheduler itself is told the strength
+        self.is_consistency = call is not None and "original_inference_steps" in inspect.signature(call).parameters
+        self.get_timesteps = getattr(type(source), "get_timesteps", StableDiffusionImg2ImgPipeline.get_timesteps)
+
+    def what_runs(self, strength: float, steps: int) -> tuple[torch.Tensor, int]:
+        """The timestep of each call, and how many steps they are; a ``ValueError`` for too many steps."""
+        from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img import retrieve_timesteps
+
+        options = {"original_inference_steps": None, "strength": strength} if self.is_consistency else {}
+        timesteps, count = retrieve_timesteps(self.scheduler, steps, "cpu", **options)
+        if self.is_consistency:
+            return timesteps, count
+        return self.get_timesteps(SimpleNamespace(scheduler=self.scheduler), steps, strength, "cpu")
+
+    def runs(self, strength: float, steps: int) -> bool:
+        try:
+            timesteps, steps_run = self.what_runs(strength, steps)
+        except ValueError:
+            return False
+        return len(timesteps) > 0 and steps_run > 0
+
+    def most_steps(self, strength: float, steps: int) -> int | None:
+        """The largest number up to ``steps`` that the scheduler can make; None if there is none."""
+        strength, most = (
+            (strength if self.is_consistency else 1.0),
+            min(steps, self.scheduler.config.num_train_timesteps),
+        )
+        return next((n for n in range(most, 0, -1) if self.runs(strength, n)), None)
+
+    def what_would_run(self, strength: float, steps: int) -> str:
+        """The least strength, and if there is one the least number of steps, with which something runs."""
+        advice = f"strength {next(s / 100 for s in range(1, 101) if self.runs(s / 100, steps)):g} or more"
+        more = range(steps + 1, self.scheduler.config.num_train_timesteps + 1)
+        enough = next((n for n in more if self.runs(strength, n)), None) if strength > 0 else None
+        return advice + (f", or num_inference_steps {enough} or more" if enough else "")
 
 
 def signal_at(scheduler: SchedulerMixin, timestep: float) -> float:

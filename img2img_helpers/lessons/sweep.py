@@ -18,7 +18,8 @@ from .strength import plan_steps
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import SchedulerMixin, StableDiffusionImg2ImgPipeline
+    from diffusers import DiffusionPipeline, StableDiffusionImg2ImgPipeline
+    from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
 # Schedulers whose step looks at nothing but the current latents, so that edits may join one by one.
 SINGLE_STEP = (
@@ -132,7 +133,10 @@ def edit_grid(
 
 
 def run_edits(pipe, image, edits, negative_prompt, num_inference_steps, max_batch) -> Iterator[tuple[int, Image.Image]]:
-    """Check everything now; return an iterator over (index of an edit, its image)."""
+    """Check everything now; return an iterator over (index of an edit, its image).
+
+    ``edits`` may be of any dataclass with the attributes of :class:`Edit`.
+    """
     if type(pipe).__name__ != "StableDiffusionImg2ImgPipeline":
         raise ValueError(
             f"A sweep needs a StableDiffusionImg2ImgPipeline, not {type(pipe).__name__}; "
@@ -149,53 +153,61 @@ def run_edits(pipe, image, edits, negative_prompt, num_inference_steps, max_batc
     plans = {strength: plan_steps(pipe, strength, num_inference_steps) for strength in strengths}
     skipped = [plans[edit.strength].steps_skipped for edit in edits]
     max_batch = max_batch or _batch_that_fits(pipe, pixels, any(edit.guidance_scale > 1 for edit in edits))
-    return _pictures(_Sweep(pipe, pixels, edits, skipped, negative_prompt, num_inference_steps), max_batch)
+    return _pictures(_Sweep(own_copy(pipe), edits, skipped, negative_prompt, num_inference_steps), pixels, max_batch)
+
+
+def own_copy(pipe: DiffusionPipeline) -> DiffusionPipeline:
+    """The same weights, another scheduler: a cell may call yours in the meantime."""
+    own = copy.copy(pipe)
+    own.scheduler = copy.deepcopy(pipe.scheduler)
+    return own
 
 
 @dataclass
 class _Sweep:
-    """What the edits of a sweep share."""
+    """The edits of a sweep, and what they share."""
 
     pipe: StableDiffusionImg2ImgPipeline
-    pixels: torch.Tensor
     edits: Sequence[Edit]
     skipped: Sequence[int]  # the steps that each edit leaves out
     negative_prompt: str
     num_inference_steps: int
-    words: dict[str, torch.Tensor] = field(default_factory=dict)  # the embedding of each prompt
+    image: DiagonalGaussianDistribution = field(init=False)  # what encode reads: the image,
+    words: dict[str, torch.Tensor] = field(init=False)  # and each prompt
 
-    def encode(self) -> None:
-        """Read the image and every prompt, once."""
+    def encode(self, pixels: torch.Tensor) -> None:
+        """Read the image (1, 3, height, width) and every prompt, once."""
         import torch
 
         pipe = self.pipe
         device, texts = pipe._execution_device, [*(edit.prompt for edit in self.edits), self.negative_prompt]
         with torch.no_grad():
-            self.image = pipe.vae.encode(self.pixels.to(device, pipe.unet.dtype)).latent_dist
+            self.image = pipe.vae.encode(pixels.to(device, pipe.unet.dtype)).latent_dist
             self.words = {text: pipe.encode_prompt(text, device, 1, False)[0] for text in dict.fromkeys(texts)}
 
-    def start(self, i: int) -> _Start:
-        return _Start(self.pipe, self.image, self.edits[i].seed)
+    def start(self, i: int) -> tuple[torch.Tensor, torch.Generator]:
+        """The image's latents, and the generator that has drawn them and draws the noise next, as in the pipeline."""
+        import torch
+
+        generator = torch.Generator().manual_seed(self.edits[i].seed)
+        return self.image.sample(generator) * self.pipe.vae.config.scaling_factor, generator
 
 
-def _pictures(sweep: _Sweep, max_batch: int) -> Iterator[tuple[int, Image.Image]]:
+def _pictures(sweep: _Sweep, pixels: torch.Tensor, max_batch: int) -> Iterator[tuple[int, Image.Image]]:
     """Encode, then run the edits, the longest first: in batches where the scheduler allows it, else one by one."""
-    from tqdm.auto import tqdm
-
-    pipe, (height, width) = sweep.pipe, sweep.pixels.shape[-2:]
-    order = sorted(range(len(sweep.edits)), key=sweep.skipped.__getitem__)  # neighbours share most of their path
-    total = sum(sweep.num_inference_steps - skip for skip in sweep.skipped)
-    with (
-        out_of_memory_told(pipe, width, height),
-        tqdm(total=total, desc="edits", unit="step", disable=_wants_no_bar(pipe)) as bar,
-    ):
-        sweep.encode()
+    pipe, (height, width) = sweep.pipe, pixels.shape[-2:]
+    steps = [sweep.num_inference_steps - skip for skip in sweep.skipped]
+    order = sorted(range(len(steps)), key=sweep.skipped.__getitem__)  # neighbours share most of their path
+    with out_of_memory_told(pipe, width, height), pipe.progress_bar(total=sum(steps)) as bar:
+        bar.set_description("edits")
+        pipe.set_progress_bar_config(disable=True)  # a bar of every call
+        sweep.encode(pixels)
         if type(pipe.scheduler).__name__ in SINGLE_STEP and pipe.unet.config.time_cond_proj_dim is None:
             yield from _in_batches(sweep, order, max_batch, bar)
         else:
             for i in order:
                 yield i, _one_call(sweep, i)
-                bar.update(sweep.num_inference_steps - sweep.skipped[i])
+                bar.update(steps[i])
 
 
 def _in_batches(sweep: _Sweep, order: list[int], max_batch: int, bar) -> Iterator[tuple[int, Image.Image]]:
@@ -215,77 +227,59 @@ def _in_batches(sweep: _Sweep, order: list[int], max_batch: int, bar) -> Iterato
         order = order[len(part) :]
 
 
-class _Start:
-    """The image's latents and the noise, drawn as the pipeline draws them: first the one, then the other."""
-
-    def __init__(self, pipe, encoded, seed: int) -> None:
-        import torch
-
-        self.generator = torch.Generator().manual_seed(seed)
-        self.latents = encoded.sample(self.generator) * pipe.vae.config.scaling_factor
-
-    def noise(self) -> torch.Tensor:
-        from diffusers.utils.torch_utils import randn_tensor
-
-        like = self.latents
-        return randn_tensor(like.shape, generator=self.generator, device=like.device, dtype=like.dtype)
-
-
 def _one_path(sweep: _Sweep, part: list[int], bar) -> torch.Tensor:
-    """Denoise the edits of ``part``, sorted by the steps they skip, along one path of timesteps; their latents."""
+    """Denoise the edits of ``part``, sorted by the steps they skip, along one path of timesteps; their latents.
+
+    Each joins where its own path begins.
+    """
     import torch
 
-    pipe, edits, skipped = sweep.pipe, [sweep.edits[i] for i in part], [sweep.skipped[i] for i in part]
-    starts = [sweep.start(i) for i in part]
-    scheduler = copy.deepcopy(pipe.scheduler)
+    pipe, scheduler, first = sweep.pipe, sweep.pipe.scheduler, sweep.skipped[part[0]]
     scheduler.set_timesteps(sweep.num_inference_steps, device=pipe._execution_device)
-    waiting = copy.deepcopy(scheduler)
-    _begin(scheduler, skipped[0])
-    current = starts[0].latents[:0]
-    guidance = current.new_tensor([edit.guidance_scale for edit in edits])[:, None, None, None]
-    for index in range(skipped[0], len(scheduler.timesteps)):
-        timestep = scheduler.timesteps[index]
-        joining = [start for start, skip in zip(starts, skipped, strict=True) if skip == index]
-        if joining:
-            _begin(joint := copy.deepcopy(waiting), index)
-            noisy = [joint.add_noise(start.latents, start.noise(), timestep[None]) for start in joining]
-            current = torch.cat([current, *noisy])
-        count = len(current)
-        pushed = [k for k in range(count) if edits[k].guidance_scale > 1]  # need an answer to the negative prompt too
-        texts = [sweep.negative_prompt] * len(pushed) + [edit.prompt for edit in edits[:count]]
-        seen = scheduler.scale_model_input(current, timestep)
-        hidden = torch.cat([sweep.words[text] for text in texts])
-        with torch.no_grad():
-            answer = pipe.unet(torch.cat([seen[pushed], seen]), timestep, encoder_hidden_states=hidden).sample
-        unwanted, wanted = answer[: len(pushed)], answer[len(pushed) :].clone()
-        wanted[pushed] = unwanted + guidance[pushed] * (wanted[pushed] - unwanted)
-        extra = pipe.prepare_extra_step_kwargs([start.generator for start in starts[:count]], 0.0)
-        current = scheduler.step(wanted, timestep, current, **extra, return_dict=False)[0]
-        bar.update(count)
-    return current
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(first)
+    denoised, generators = [], []
+    for index, timestep in enumerate(scheduler.timesteps[first:], first):
+        for latents, generator in (sweep.start(i) for i in part if sweep.skipped[i] == index):
+            noisy = pipe.prepare_latents(latents, timestep[None], 1, 1, latents.dtype, latents.device, generator)
+            denoised.append(noisy)
+            generators.append(generator)
+        current = torch.cat(denoised)
+        wanted = _guided(sweep, part[: len(current)], scheduler.scale_model_input(current, timestep), timestep)
+        extra = pipe.prepare_extra_step_kwargs(generators, 0.0)
+        denoised = list(scheduler.step(wanted, timestep, current, **extra, return_dict=False)[0].split(1))
+        bar.update(len(current))
+    return torch.cat(denoised)
+
+
+def _guided(sweep: _Sweep, part: list[int], latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+    """The UNet's answer to the latents of ``part``: to their prompts and, for those with guidance, the negative one."""
+    import torch
+
+    edits = [sweep.edits[i] for i in part]
+    pushed = [k for k, edit in enumerate(edits) if edit.guidance_scale > 1]
+    scales = latents.new_tensor([edits[k].guidance_scale for k in pushed])[:, None, None, None]
+    texts = [sweep.negative_prompt] * len(pushed) + [edit.prompt for edit in edits]
+    hidden = torch.cat([sweep.words[text] for text in texts])
+    with torch.no_grad():
+        answer = sweep.pipe.unet(torch.cat([latents[pushed], latents]), timestep, encoder_hidden_states=hidden).sample
+    unwanted, wanted = answer[: len(pushed)], answer[len(pushed) :]
+    wanted[pushed] = unwanted + scales * (wanted[pushed] - unwanted)
+    return wanted
 
 
 def _one_call(sweep: _Sweep, i: int) -> Image.Image:
     """The pipeline's own call, spared the encoding."""
-    pipe, edit, start = sweep.pipe, sweep.edits[i], sweep.start(i)
-    shown, pipe._progress_bar_config = getattr(pipe, "_progress_bar_config", {}), {"disable": True}
-    try:
-        return pipe(
-            prompt_embeds=sweep.words[edit.prompt],
-            negative_prompt_embeds=sweep.words[sweep.negative_prompt],
-            image=start.latents,
-            strength=edit.strength,
-            num_inference_steps=sweep.num_inference_steps,
-            guidance_scale=edit.guidance_scale,
-            generator=start.generator,
-        ).images[0]
-    finally:
-        pipe._progress_bar_config = shown
-
-
-def _begin(scheduler: SchedulerMixin, index: int) -> None:
-    if hasattr(scheduler, "set_begin_index"):
-        scheduler.set_begin_index(index)
+    edit, (latents, generator) = sweep.edits[i], sweep.start(i)
+    return sweep.pipe(
+        prompt_embeds=sweep.words[edit.prompt],
+        negative_prompt_embeds=sweep.words[sweep.negative_prompt],
+        image=latents,
+        strength=edit.strength,
+        num_inference_steps=sweep.num_inference_steps,
+        guidance_scale=edit.guidance_scale,
+        generator=generator,
+    ).images[0]
 
 
 def decode(pipe: StableDiffusionImg2ImgPipeline, latents: torch.Tensor) -> list[Image.Image]:
@@ -313,7 +307,3 @@ def _batch_that_fits(pipe, pixels: torch.Tensor, guided: bool) -> int:
     latent_pixels = pixels.shape[-1] * pixels.shape[-2] / pipe.vae_scale_factor**2
     each = 230 * latent_pixels * pipe.unet.config.block_out_channels[0] * size * (2 if guided else 1)
     return int(min(32, max(1, free / 2 // each)))
-
-
-def _wants_no_bar(pipe) -> bool:
-    return bool(getattr(pipe, "_progress_bar_config", {}).get("disable", False))

@@ -57,27 +57,12 @@ def upscale_tiles(
     """
     import torch
 
-    takes = inspect.signature(type(pipe).__call__).parameters if callable(pipe) else {}
-    if "noise_level" not in takes:
-        raise ValueError(
-            f"upscale_tiles needs an upscaling pipeline, not {type(pipe).__name__}; load_pipeline('upscale') gives one."
-        )
-    if unknown := sorted(set(options) - set(takes)):
-        raise ValueError(f"{type(pipe).__name__} has no option {', '.join(map(repr, unknown))}; leave it out.")
-    if not isinstance(prompt, str) or not isinstance(options.get("negative_prompt") or "", str):
-        raise ValueError("upscale_tiles takes one prompt and one negative prompt, each a text, for all tiles.")
-    if options.get("num_images_per_prompt") not in (None, 1):
-        raise ValueError("upscale_tiles makes one picture; for another, call it again with another seed.")
-    if taken := {"image", "latents", "generator", "output_type"} & set(options):
-        raise ValueError(f"upscale_tiles sets {', '.join(sorted(taken))} itself, for each tile; leave it out.")
+    options = _options_for_tiles(pipe, prompt, options)
+    negative = options.pop("negative_prompt", None)
     image, tile = load_image(image), pipe.unet.config.sample_size
     overlap = tile // 4 if overlap is None else overlap
     overlap = number("overlap", overlap, 0, tile // 2, f"half of a tile's {tile} pixels is the most", whole=True)
     batch_size, seed = number("batch_size", batch_size, 1, advice="try 4", whole=True), checked("seed", seed)
-    options |= {name: checked(name, options[name]) for name in RULES if name in options}
-    if "noise_level" in options:
-        most = pipe.config.max_noise_level
-        options["noise_level"] = number("noise_level", options["noise_level"], 0, most, "20 is usual", whole=True)
     pixels = np.asarray(image)
     margins = [(0, max(0, tile - side)) for side in pixels.shape[:2]]
     pixels = np.pad(pixels, [*margins, (0, 0)], mode="edge")
@@ -90,11 +75,12 @@ def upscale_tiles(
         part = corners[i : i + batch_size]
         made = pipe(
             prompt=[prompt] * len(part),
+            negative_prompt=None if negative is None else [negative] * len(part),
             image=[Image.fromarray(pixels[y : y + tile, x : x + tile]) for y, x in part],
             latents=torch.cat([field[..., y : y + tile, x : x + tile] for y, x in part]),
             generator=[torch.Generator().manual_seed(seed + 1) for _ in part],  # roughens the coarse picture
             output_type="np",
-            **_for_each(options, len(part)),
+            **options,
         ).images
         if total is None:
             scale = made.shape[1] // tile
@@ -109,13 +95,29 @@ def upscale_tiles(
     return out.crop((0, 0, image.width * scale, image.height * scale))
 
 
+def _options_for_tiles(pipe, prompt, options: dict) -> dict:
+    """``options``, refused where ``pipe`` has no such, or where they do not fit a picture made of tiles."""
+    takes = inspect.signature(type(pipe).__call__).parameters if callable(pipe) else {}
+    if "noise_level" not in takes:
+        raise ValueError(
+            f"upscale_tiles needs an upscaling pipeline, not {type(pipe).__name__}; load_pipeline('upscale') gives one."
+        )
+    if unknown := sorted(set(options) - set(takes)):
+        raise ValueError(f"{type(pipe).__name__} has no option {', '.join(map(repr, unknown))}; leave it out.")
+    if not isinstance(prompt, str) or not isinstance(options.get("negative_prompt") or "", str):
+        raise ValueError("upscale_tiles takes one prompt and one negative prompt, each a text, for all tiles.")
+    if options.get("num_images_per_prompt") not in (None, 1):
+        raise ValueError("upscale_tiles makes one picture; for another, call it again with another seed.")
+    if taken := {"image", "latents", "generator", "output_type"} & set(options):
+        raise ValueError(f"upscale_tiles sets {', '.join(sorted(taken))} itself, for each tile; leave it out.")
+    options = options | {name: checked(name, options[name]) for name in RULES if name in options}
+    if "noise_level" in options:
+        most = pipe.config.max_noise_level
+        options["noise_level"] = number("noise_level", options["noise_level"], 0, most, "20 is usual", whole=True)
+    return options
+
+
 def _starts(side: int, tile: int, overlap: int) -> list[int]:
     """Where tiles begin along a side: evenly spread, so that neighbours share ``overlap`` pixels or more."""
     count = 1 + -(-(side - tile) // max(1, tile - overlap))
     return [round(i * (side - tile) / max(1, count - 1)) for i in range(count)]
-
-
-def _for_each(options: dict, count: int) -> dict:
-    """A batch of prompts needs as many negative ones."""
-    negative = options.get("negative_prompt")
-    return options | {"negative_prompt": [negative] * count} if isinstance(negative, str) else options
