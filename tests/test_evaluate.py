@@ -216,6 +216,12 @@ def test_rows_measured_anew_replace_the_old_ones(tmp_path):
     assert merged == bench.table(
         [bench.Row("style", "1"), bench.Row("size", "3"), bench.Row("gained", "20"), bench.Row("new", "4")]
     )
+    told = [bench.Row("four steps (with 30 steps 99.4 %)", "97"), bench.Row("four steps, colour (not pencil)", "98")]
+    bench.write_table(readme, bench.table(told))
+    anew = bench.Row("four steps (with 30 steps 97.5 %)", "96")
+    assert bench.merged(readme, bench.table([anew])) == bench.table([told[1], anew]), (
+        "a figure beside it is not its name"
+    )
 
 
 def test_a_sheet_shows_the_pictures_as_they_are(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 import time
 from collections import Counter
@@ -58,8 +59,13 @@ def merged(readme: Path, new: str) -> str:
     _, _, rest = readme.read_text().partition(BEGIN)
     old = rest.partition(END)[0].strip().splitlines()
     head, lines = new.splitlines()[:2], new.splitlines()[2:]
-    again = {line.split("|")[1] for line in lines}
-    return "\n".join([*head, *(line for line in old[2:] if line.split("|")[1] not in again), *lines])
+    again = set(map(_thing, lines))
+    return "\n".join([*head, *(line for line in old[2:] if _thing(line) not in again), *lines])
+
+
+def _thing(line: str) -> str:
+    """What a line of the table is about, without a figure that stands in brackets to compare with."""
+    return re.sub(r" \([^()]*\d[^()]*\)", "", line.split("|")[1])
 
 
 def write_table(readme: Path, text: str) -> None:
