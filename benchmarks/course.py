@@ -45,8 +45,8 @@ KINDS = {  # words in the names of torch's operations
 CALL = {"strength": 0.5, "num_inference_steps": 30, "guidance_scale": 7.5}
 
 
-def classroom(task: str = "img2img", device: str = "cpu"):
-    pipe = load_pipeline(task, "classroom", device=device)
+def classroom(task: str = "img2img", device: str = "cpu", **options):
+    pipe = load_pipeline(task, "classroom", device=device, **options)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

@@ -6,20 +6,16 @@ On the clock, and in processor seconds, which other work on the machine changes 
 import argparse
 import functools
 import gzip
-import http.server
 import json
 import re
 import statistics
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import torch
-from diffusers import LCMScheduler
 
-from img2img_helpers.lessons.models import CLASSROOM_FOLDER
 from tests import browser as chrome
 from tests import firefox as fox
 
@@ -55,18 +51,11 @@ def told(times: list[tuple[float, float]]) -> str:
     return f"median {statistics.median(clock):.2f} s ({min(clock):.2f} to {max(clock):.2f}), of the processor {statistics.median(processor):.2f} s"
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
 def in_python() -> Callable:
     """The page's edit as a function."""
     torch.set_num_threads(1)
-    pipe = classroom()
-    pipe.load_lora_weights(CLASSROOM_FOLDER / "lcm_lora")
+    pipe = classroom(few_steps=True)
     pipe.fuse_lora()
-    pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config)
     image, call = landscape(), {"strength": 0.5, "num_inference_steps": 4, "guidance_scale": 1.0}
     edit = functools.partial(pipe, PROMPT, image, generator=torch.Generator().manual_seed(0), **call)
     edit()
@@ -143,13 +132,9 @@ def main() -> None:
     parser.add_argument("site", type=Path, help="what make book has built")
     site = parser.parse_args().site
     on_the_wire(site / "_static" / "live")
-    handler = functools.partial(Quiet, directory=site)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        home = f"http://127.0.0.1:{server.server_port}/"
+    with chrome.served(site) as home:
         in_chromium(home, in_python())
         in_firefox(home)
-        server.shutdown()
 
 
 if __name__ == "__main__":

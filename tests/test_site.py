@@ -3,13 +3,11 @@
 import fcntl
 import functools
 import gzip
-import http.server
 import os
 import re
 import shutil
 import subprocess
 import sys
-import threading
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlparse
@@ -44,16 +42,8 @@ def site(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def address(site):
     """The site on a server, as its readers meet it."""
-    handler = functools.partial(Quiet, directory=site.parent)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/{site.name}/"
-        server.shutdown()
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
+    with chrome.served(site.parent) as home:
+        yield f"{home}{site.name}/"
 
 
 def pages(site: Path) -> list[str]:
