@@ -33,7 +33,7 @@ def make() -> dict[str, Image.Image]:
         pipe.set_progress_bar_config(disable=True)
     size = pipes["img2img"].unet.config.sample_size * pipes["img2img"].vae_scale_factor
     image, mask = (prepare_image(one("car"), size).image for one in (example_image, example_mask))
-    edges = canny(rgb2gray(np.asarray(image)), sigma=2 * size / 192)
+    edges = canny(rgb2gray(np.asarray(image)), sigma=2, low_threshold=0.1, high_threshold=0.2)
     lines = Image.fromarray(edges.astype(np.uint8) * 255).convert("RGB")
 
     def made(task: str, prompt: str, **options) -> Image.Image:

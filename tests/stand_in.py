@@ -3,8 +3,9 @@
     python -m tests.stand_in notebooks/*.ipynb
 
 It is the classroom model with Stable Diffusion's habits: PNDM that names no ``timestep_spacing`` (Euler ancestral for
-instructions), a safety checker, folders of their own for masks, instructions and upscaling, a native size 64 pixels larger. What a lesson asserts must hold on it too.
-Its pictures are worse than the classroom model's, which was not trained at that size.
+instructions), a safety checker, folders of their own for masks, instructions and upscaling, a native size 64 pixels larger.
+What a lesson asserts must hold on it too. Its pictures are worse than the classroom model's, which was not trained at that
+size.
 """
 
 from __future__ import annotations

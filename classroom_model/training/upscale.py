@@ -97,6 +97,11 @@ def edges_in_windows(small: np.ndarray) -> np.ndarray:
     return np.stack(found, 1) / np.sum(found, 0)[:, None]
 
 
+def windows(images: torch.Tensor, at: np.ndarray) -> torch.Tensor:
+    """Of each image (n, channels, h, w) the window whose upper left corner ``at`` names, (n, 2) rows and columns."""
+    return torch.stack([one[:, y : y + WINDOW, x : x + WINDOW] for one, (y, x) in zip(images, at, strict=True)])
+
+
 def train_upscale(
     until: Length, batch: int, lr: float, device_name: str, compiled: bool = False, every: int = EVERY
 ) -> None:
@@ -142,13 +147,8 @@ def train_upscale(
         picks = np.concatenate([own, len(painted) + parts])
         fine, shown = latents[picks].float(), to_tensor(small[picks], device)
         if not whole:
-            window = (until_window[picks] < rng.random((n, 1))).sum(1).clip(max=len(corners) - 1)
-            fine, shown = (
-                torch.stack(
-                    [one[:, y : y + WINDOW, x : x + WINDOW] for one, (y, x) in zip(of, corners[window], strict=True)]
-                )
-                for of in (fine, shown)
-            )
+            at = corners[(until_window[picks] < rng.random((n, 1))).sum(1).clip(max=len(corners) - 1)]
+            fine, shown = windows(fine, at), windows(shown, at)
         clean, noise, timesteps = draw_noise(rng, fine)
         levels = torch.from_numpy(np.round(MOST_NOISE * rng.random(n) ** NOISE_POWER).astype(np.int64)).to(device)
         read = tokens[picks].long()
