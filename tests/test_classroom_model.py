@@ -513,6 +513,16 @@ def test_training_stages_train_the_committed_weights(workshop, monkeypatch):
     assert all(len(tokenizer.tokenize(word)) == 1 for word in json.loads(known))
 
 
+def test_pictures_painted_meanwhile_are_taken_in_within_a_step_in_half_precision(workshop):
+    parts = base.load_base("cpu")
+    data.paint_training_set(workshop / "build", 8, 1)
+    encoded = diffusion.EncodedSet(parts.vae, parts.tokenizer)
+    data.paint_training_set(workshop / "build", 16, 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        encoded.refresh()
+    assert len(encoded) == 16
+
+
 def test_some_captions_are_empty_and_some_are_hearsay(workshop):
     data.paint_training_set(workshop / "build", 8, 1)
     parts = base.load_base("cpu")

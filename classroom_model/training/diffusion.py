@@ -194,7 +194,8 @@ class EncodedSet:
     def refresh(self) -> None:
         """Take in what was painted since."""
         if self.painted.refresh():
-            self._encode()
+            with torch.autocast(self._vae.device.type, enabled=False):  # a step's, which puts no fp16 tensors together
+                self._encode()
 
     def _encode(self) -> None:
         latents, tokens = [self.latents], [self._tokens]
