@@ -158,7 +158,7 @@ def _cached() -> list[Finding]:
 
     if not Path(constants.HF_HUB_CACHE).is_dir():
         return _told(None, "Models downloaded so far: none")
-    ours = {id_ for card in MODELS.values() for ids in (*card.ids.values(), card.controlnet_ids) for id_ in ids}
+    ours = {one for card in MODELS.values() for one in card.all_ids}
     found = [f"{r.repo_id} ({r.size_on_disk / 1e9:.1f} GB)" for r in scan_cache_dir().repos if r.repo_id in ours]
     return _told(None, f"Models downloaded so far: {', '.join(sorted(found)) or 'none'}")
 

@@ -107,7 +107,9 @@ def _groups(card: ModelCard, tasks: list[str], few_steps: bool) -> dict[tuple[st
         groups.setdefault(card.ids[task], []).append(task)
         if task == "controlnet":
             groups.setdefault(card.controlnet_ids, []).append(task)
-    if few_steps:
+        if task == "img2img" and card.preview_ids:
+            groups[card.preview_ids] = ["previews (lesson 3)"]
+    if few_steps and card.few_steps_ids:
         groups[card.few_steps_ids] = ["few steps"]
     return groups
 

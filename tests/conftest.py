@@ -41,7 +41,7 @@ def one_for_all(sd_folders, tmp_path) -> Path:
 
 @pytest.fixture(scope="session")
 def parts():
-    """The second foundation's finished parts, as its stages load them."""
+    """The classroom model's finished parts, as its stages load them."""
     from classroom_model.training import base
 
     return base.load_base("cpu")

@@ -53,7 +53,7 @@ def write_all(folder: Path) -> dict[str, Path]:
         cls = StableDiffusionPipeline if task == "img2img" else type(pipe)
         folders[name] = folder / name
         cls(**parts).save_pretrained(folders[name])
-    return folders | {name: CLASSROOM_FOLDER / name for name in ("controlnet", "lcm_lora")}
+    return folders | {name: CLASSROOM_FOLDER / name for name in ("controlnet", "lcm_lora", "vae_tiny")}
 
 
 def run(notebook: nbformat.NotebookNode, folders: dict[str, Path]) -> nbformat.NotebookNode:

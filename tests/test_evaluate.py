@@ -167,7 +167,7 @@ def test_augmented_pictures_keep_their_size_and_nearly_their_look():
 
 @pytest.fixture(scope="module")
 def small_bench():
-    """The second foundation's pipelines at ten steps, two pictures a row, and a judge that knows nothing."""
+    """The classroom model's pipelines at ten steps, two pictures a row, and a judge that knows nothing."""
     with pytest.MonkeyPatch.context() as patch:
         torch.manual_seed(0)
         patch.setattr(bench, "load_classifier", lambda: judge.Classifier().eval())

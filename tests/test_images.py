@@ -69,7 +69,9 @@ def test_palette_with_a_transparent_colour():
     assert load_image(encoded(image, transparency=1)).getpixel((0, 0)) == (255, 255, 255)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "CMYK", "YCbCr", "HSV", "LAB", "I;16", "I", "F"])
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "P", "PA", "La", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB", "I;16", "I", "F"]
+)
 def test_every_mode_becomes_rgb(mode):
     assert load_image(Image.new(mode, (5, 5))).mode == "RGB"
 

@@ -1,5 +1,6 @@
 """The notebooks: text pairs, stored outputs, and what every lesson must have."""
 
+import ast
 import base64
 import io
 import re
@@ -57,6 +58,31 @@ def test_text_pair_agrees(path):
         compare_notebooks(source, nbformat.read(path, 4), fmt="md:myst", raise_on_first_difference=True)
     except NotebookDifference as error:
         pytest.fail(f"{path.name} and its text source differ; run `make sync`.\n{error}")
+
+
+@each_notebook
+def test_no_figure_is_lost_in_the_middle_of_a_cell(path):
+    """Jupyter shows a cell's last expression alone: what is to be seen before it must be given to `display`."""
+    makers = (
+        "show_",
+        "plot_",
+        "check_",
+        "describe_",
+        "picture_slider",
+        "before_after",
+        "paint_mask",
+        "strength_explorer",
+    )
+    for cell in code_cells(path):
+        tree = ast.parse(re.sub(r"^(\s*)%.*$", r"\1pass", cell.source, flags=re.M))
+        shown = tree.body[-1]
+        calls = [
+            node.value.func
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Expr) and node is not shown and isinstance(node.value, ast.Call)
+        ]
+        lost = [func.id for func in calls if isinstance(func, ast.Name) and func.id.startswith(makers)]
+        assert not lost, cell.source
 
 
 @each_notebook
@@ -136,15 +162,9 @@ def test_solutions_are_folded_and_pass_and_unsolved_exercises_do_not(path):
 def test_models_are_named_as_in_the_table_of_models():
     """A model that has moved is changed in MODELS; nobody then finds its old place in a lesson."""
     hub_id = re.compile(
-        r"\b[\w-]+/[\w.-]*(?:diffusion|control|upscaler|pix2pix|lora|sdxl|sd15|flux)[\w.-]*", re.IGNORECASE
+        r"\b[\w-]+/[\w.-]*(?:diffusion|control|upscaler|pix2pix|lora|sdxl|sd15|flux|taesd)[\w.-]*", re.IGNORECASE
     )
-    known = {
-        one
-        for card in MODELS.values()
-        for ids in (*card.ids.values(), card.controlnet_ids, card.few_steps_ids)
-        for one in ids
-    }
-    known = {one for one in known if not Path(one).is_absolute()}
+    known = {one for card in MODELS.values() for one in card.all_ids if not Path(one).is_absolute()}
     assert len(known) >= 5
     assert all(hub_id.fullmatch(one) for one in known), "this test must see every hub id"
     pages = [*NOTEBOOKS, ROOT / "README.md", *(ROOT / "book").glob("*.md")]

@@ -1,5 +1,6 @@
 """`python -m img2img_helpers.prefetch`, with a made-up hub: no test touches the network."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import huggingface_hub
@@ -30,6 +31,12 @@ SD15 = {  # the kinds of files in the real repository
 }
 LORA = {"README.md": 1, "pytorch_lora_weights.safetensors": 135_000_000, "pytorch_lora_weights.bin": 135_000_000}
 CONTROL = {"config.json": 100, "diffusion_pytorch_model.safetensors": 723_000_000}
+TINY = {
+    "config.json": 100,
+    "diffusion_pytorch_model.safetensors": 10_000_000,
+    "taesd_decoder.safetensors": 5_000_000,  # for other programs
+    "taesd_encoder.safetensors": 5_000_000,
+}
 
 
 def test_it_takes_what_load_pipeline_reads_and_no_more():
@@ -61,7 +68,7 @@ def hub(monkeypatch):
     def model_info(self, model_id, **options):
         if model_id in gone:
             raise RuntimeError("404 Client Error.\nRepository Not Found")
-        small = {"control": CONTROL, "lora": LORA}
+        small = {"control": CONTROL, "lora": LORA, "taesd": TINY}
         files = next((files for word, files in small.items() if word in model_id), SD15)
         return SimpleNamespace(siblings=[SimpleNamespace(rfilename=n, size=s) for n, s in files.items()])
 
@@ -84,6 +91,7 @@ def test_a_dry_run_says_how_much_and_fetches_nothing(hub, capsys):
     told = capsys.readouterr().out
     mirror = MODELS["sd15"].ids["img2img"][1]
     assert f"{mirror}, for img2img and text2img: 2.3 GB, 2.3 GB to download" in told
+    assert "madebyollin/taesd, for previews (lesson 3): 10 MB, 10 MB to download" in told
     assert "To download: 2.3 GB. Free on the disk: " in told
     assert not hub.fetched
 
@@ -101,8 +109,16 @@ def test_it_fetches_once_and_then_knows(hub, capsys, monkeypatch):
 def test_the_adapter_for_few_steps_is_fetched_on_request(hub, capsys, monkeypatch):
     monkeypatch.setattr(prefetch.shutil, "disk_usage", lambda folder: SimpleNamespace(free=10**11))
     assert prefetch.main(["--few-steps"]) == 0
-    assert hub.fetched == [MODELS["sd15"].ids["img2img"][1], MODELS["sd15"].few_steps_ids[0]]
+    assert hub.fetched == [MODELS["sd15"].ids["img2img"][1], "madebyollin/taesd", MODELS["sd15"].few_steps_ids[0]]
     assert "lcm-lora-sdv1-5, for few steps: 0.1 GB, 0.1 GB to download" in capsys.readouterr().out
+
+
+def test_a_card_without_adapter_or_previews_is_whole_all_the_same(hub, monkeypatch):
+    monkeypatch.setattr(prefetch.shutil, "disk_usage", lambda folder: SimpleNamespace(free=10**11))
+    bare = dataclasses.replace(MODELS["sd15"], few_steps_ids=(), preview_ids=())
+    monkeypatch.setitem(MODELS, "sd15", bare)
+    assert prefetch.main(["--few-steps"]) == 0
+    assert hub.fetched == [bare.ids["img2img"][1]]
 
 
 def test_a_full_disk_is_told_beforehand(hub, capsys, monkeypatch):

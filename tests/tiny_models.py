@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from diffusers import (
     AutoencoderKL,
+    AutoencoderTiny,
     ControlNetModel,
     DDIMScheduler,
     DDPMScheduler,
@@ -81,7 +82,7 @@ def write_all(folder: Path) -> dict[str, Path]:
     no_checker = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     folders = {
         name: folder / name
-        for name in ("base", "base-fp16", "inpaint", "upscale", "controlnet", "instruct", "lcm_lora")
+        for name in ("base", "base-fp16", "inpaint", "upscale", "controlnet", "instruct", "lcm_lora", "vae_tiny")
     }
     base = StableDiffusionPipeline(**parts(), **no_checker)
     base.save_pretrained(folders["base"])
@@ -93,6 +94,10 @@ def write_all(folder: Path) -> dict[str, Path]:
     )
     upscaler.save_pretrained(folders["upscale"])
     write_lora(base, folders["lcm_lora"])
+    small = {"encoder_block_out_channels": (WIDTH,) * 4, "decoder_block_out_channels": (WIDTH,) * 4}
+    AutoencoderTiny(**small, num_encoder_blocks=(1,) * 4, num_decoder_blocks=(1,) * 4).save_pretrained(
+        folders["vae_tiny"]
+    )
     base.to(torch.float16).save_pretrained(folders["base-fp16"], variant="fp16")
     return folders
 
@@ -114,4 +119,5 @@ def as_sd15(folders: dict[str, Path]) -> ModelCard:
         ids=ids,
         controlnet_ids=(gone, str(folders["controlnet"])),
         few_steps_ids=(gone, str(folders["lcm_lora"])),
+        preview_ids=(str(folders["vae_tiny"]),),
     )

@@ -7,7 +7,7 @@ import re
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .devices import is_out_of_memory
@@ -104,7 +104,7 @@ def load_lora_weights(pipe, model_id: str, size: str, adapter_name: str) -> None
         _fetched(pipe.load_lora_weights, model_id, size, ({},), options)
 
 
-def _fetched(load: Callable, model_id: str, size: str, variants: Iterable[dict], options: dict):
+def _fetched(load: Callable, model_id: str, size: str, variants: Sequence[dict], options: dict):
     """What ``load`` makes of the first of ``variants`` that is here or, if none is, that the hub has.
 
     Shows the hub's bars; :func:`~img2img_helpers.common.loading.quiet`, which hides them, puts them back in the end.

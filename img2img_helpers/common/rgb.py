@@ -30,7 +30,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         image = _scaled_to_8_bit(image)
     alpha = None
     if has_transparency(image):
-        image = image.convert("RGBA")
+        image = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")  # Pillow knows no other way
         alpha = image.getchannel("A")
         if alpha.getextrema()[1] == 0 and any(low < high for low, high in image.getextrema()[:3]):
             alpha = None  # a picture of which nothing can be seen: its writer left the fourth byte empty
@@ -39,7 +39,6 @@ def to_rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGB", image.size, "white")
         white.paste(image, mask=alpha)
         image = white
-    image = image.copy()
     image.info.clear()  # a profile, a rotation or a transparency that has been applied
     return image
 

@@ -43,9 +43,9 @@ def check_prediction(answer, measured, *, tolerance: float = 0.0, hint: str = ""
     if answer is ... or answer is None:
         return Feedback(False, "Replace the three dots with your prediction, then run this cell again.")
     if isinstance(measured, (str, bool, np.bool_)):
-        kind = "True or False" if not isinstance(measured, str) else "a text in quotes"
-        if not isinstance(answer, (str if isinstance(measured, str) else (bool, np.bool_))):
-            return Feedback(False, f"The answer should be {kind}, not {answer!r}.")
+        kinds, named = (str, "a text in quotes") if isinstance(measured, str) else ((bool, np.bool_), "True or False")
+        if not isinstance(answer, kinds):
+            return Feedback(False, f"The answer should be {named}, not {answer!r}.")
         right = answer == measured
         return Feedback(bool(right), f"Right: {measured}." if right else f"Not {answer}. {hint}".strip())
     tolerance, measured = number("tolerance", tolerance, 0), number("measured", measured)
@@ -103,8 +103,8 @@ def check_edit(result, original, mask=None, *, hint: str = "", **ranges: tuple[f
         shown, least, most = (f"{one:.{measure.digits}f}" for one in (value, low, high))
         if np.isnan(value):
             return Feedback(False, f"Not yet: there is no colour of which to tell the {label}. Try more strength.")
-        around_red = low > high
-        if not (value >= low or value <= high if around_red else low <= value <= high):
+        right = low <= value <= high or (low > high and not high < value < low)  # hues go round
+        if not right:
             limit, advice = (f"least {least}", measure.if_low) if value < low else (f"most {most}", measure.if_high)
             advice = hint or f"Try {advice}."
             return Feedback(False, f"Not yet: {label} is {shown}, it should be at {limit}. {advice}")

@@ -39,6 +39,7 @@ class ModelCard:
         ids: for each task, hub ids or folders that hold the same weights, tried in order.
         controlnet_ids: the ControlNets that go with ``ids["controlnet"]``, likewise.
         few_steps_ids: LCM-LoRAs, with which the model edits in four to eight steps, likewise; none if there is none.
+        preview_ids: tiny autoencoders (diffusers' ``AutoencoderTiny``) that decode its latents at once, likewise.
         licence: of the weights.
         download_gb: for the task img2img, in fp16 where there is such a variant; 0 if bundled or unknown.
         memory_gb: graphics memory (or RAM on a CPU) that one edit at native size needs, roughly.
@@ -64,6 +65,13 @@ class ModelCard:
     checked: str
     controlnet_ids: tuple[str, ...] = ()
     few_steps_ids: tuple[str, ...] = ()
+    preview_ids: tuple[str, ...] = ()
+
+    @property
+    def all_ids(self) -> tuple[str, ...]:
+        """Every hub id and folder named here, whatever it is for."""
+        named = (*self.ids.values(), self.controlnet_ids, self.few_steps_ids, self.preview_ids)
+        return tuple(one for ids in named for one in ids)
 
 
 _SD15 = ("stable-diffusion-v1-5/stable-diffusion-v1-5", "benjamin-paine/stable-diffusion-v1-5")
@@ -75,6 +83,7 @@ MODELS: dict[str, ModelCard] = {
         ids={task: (str(CLASSROOM_FOLDER),) for task in TASKS},
         controlnet_ids=(str(CLASSROOM_FOLDER / "controlnet"),),
         few_steps_ids=(str(CLASSROOM_FOLDER / "lcm_lora"),),
+        preview_ids=(str(CLASSROOM_FOLDER / "vae_tiny"),),
         licence="MIT",
         download_gb=0.0,
         memory_gb=0.6,
@@ -97,6 +106,7 @@ MODELS: dict[str, ModelCard] = {
         },
         controlnet_ids=("lllyasviel/control_v11p_sd15_canny", "lllyasviel/sd-controlnet-canny"),
         few_steps_ids=("latent-consistency/lcm-lora-sdv1-5",),  # 0.13 GB, CreativeML Open RAIL++-M
+        preview_ids=("madebyollin/taesd",),  # 10 MB, MIT
         licence="CreativeML OpenRAIL-M",
         download_gb=2.8,
         memory_gb=3.5,
@@ -130,14 +140,13 @@ def card_for(model: str) -> ModelCard:
             f"There is no model {model!r}; choose {quoted(MODELS)}, a hub id such as "
             f"'{MODELS['sd15'].ids['img2img'][0]}', or a folder that exists."
         )
-    own_control, own_lora, sd15 = folder / "controlnet", folder / "lcm_lora", MODELS["sd15"]
+    beside = {"controlnet_ids": "controlnet", "few_steps_ids": "lcm_lora", "preview_ids": "vae_tiny"}
     return replace(
-        sd15,
+        MODELS["sd15"],
         name=model,
         title=model,
         ids=dict.fromkeys(_tasks_in(folder) if is_folder else TASKS, (model,)),
-        controlnet_ids=(str(own_control),) if own_control.is_dir() else sd15.controlnet_ids,
-        few_steps_ids=(str(own_lora),) if own_lora.is_dir() else sd15.few_steps_ids,
+        **{ids: (str(folder / part),) for ids, part in beside.items() if (folder / part).is_dir()},
         licence="see the model's page",
         download_gb=0.0,
         checked="never",
@@ -197,7 +206,7 @@ def _tasks_of(unet: dict | None) -> list[str]:
     channels = unet.get("in_channels") if isinstance(unet, dict) else None
     if isinstance(channels, int) and channels in _MADE_FOR:
         return [_MADE_FOR[channels]]
-    return ["img2img", "text2img", "inpaint", "controlnet"]
+    return list(FEW_STEPS_TASKS)
 
 
 def describe_models() -> str:

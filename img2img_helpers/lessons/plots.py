@@ -253,7 +253,7 @@ def plot_noise_levels(
         pixels = pipe.image_processor.preprocess(image).to(device, dtype)
         # the generator's two draws in the pipeline's order: this is where an edit with that seed starts
         latents = pipe.vae.encode(pixels).latent_dist.sample(generator) * pipe.vae.config.scaling_factor
-        noise = torch.randn(latents.shape, generator=generator).to(device, dtype)
+        noise = torch.randn(latents.shape, generator=generator, dtype=dtype).to(device)
         shown, titles = [], []
         for strength, plan in zip(strengths, plans, strict=True):
             kept = plan.signal_kept if plan else 1.0

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, PngImagePlugin
 
-from ..common.settings import RULES, checked
+from ..common.settings import RULES, checked, short
 from ..common.settings import path as as_path
-from ..common.settings import short as _short
 from ..common.writing import make_folder, write_whole
 from .images import load_for, load_image
 from .strength import plan_steps
@@ -64,7 +63,7 @@ class EditPass:
         for name in ("prompt", "negative_prompt"):
             value = getattr(self, name)
             if not isinstance(value, str) or len(value) > 2000:
-                raise ValueError(f"{name} must be a text of at most 2000 characters, not {_short(value)}.")
+                raise ValueError(f"{name} must be a text of at most 2000 characters, not {short(value)}.")
         for name in RULES:
             object.__setattr__(self, name, checked(name, getattr(self, name)))
         if self.strength == 0:
@@ -104,11 +103,11 @@ class Recipe:
             raise ValueError(f"A recipe has from 1 to {MAX_PASSES} passes, not {len(self.passes)}.")
         for number, one in enumerate(self.passes, 1):
             if not isinstance(one, EditPass):
-                raise ValueError(f"Pass {number} must be an EditPass(prompt, strength, seed), not {_short(one)}.")
+                raise ValueError(f"Pass {number} must be an EditPass(prompt, strength, seed), not {short(one)}.")
         if self.chain not in CHAINS:
-            raise ValueError(f"chain must be {' or '.join(map(repr, CHAINS))}, not {_short(self.chain)}.")
+            raise ValueError(f"chain must be {' or '.join(map(repr, CHAINS))}, not {short(self.chain)}.")
         if not isinstance(self.made_with, Mapping):
-            raise ValueError(f"made_with must be a dict, which Recipe.run fills in, not {_short(self.made_with)}.")
+            raise ValueError(f"made_with must be a dict, which Recipe.run fills in, not {short(self.made_with)}.")
 
     def run(self, pipe: DiffusionPipeline, image, folder: str | os.PathLike | None = None) -> list[Image.Image]:
         """Run all passes, each with a fresh generator of its own seed.
@@ -163,7 +162,7 @@ class Recipe:
         """The picture after a pass from ``current``, and what the next pass starts from: the picture, or its latents."""
         import torch
 
-        # the CPU's noise is the same on every device, and in another dtype the same but for rounding
+        # the CPU's noise is the same on every device; from torch 2.12 on, in another dtype the same but for rounding
         call = asdict(one) | {"image": current, "generator": torch.Generator().manual_seed(one.seed)}
         del call["seed"]
         if self.chain == "pixels":
@@ -209,9 +208,8 @@ class Recipe:
                 f"with{'out' if image is None else ''} an image."
             )
         if image is None:
-            write_whole(
-                path, lambda part: part.write_text(json.dumps(self._as_data(), indent=2, ensure_ascii=False), "utf-8")
-            )
+            text = json.dumps(self._as_data(), indent=2, ensure_ascii=False)
+            write_whole(path, lambda part: part.write_text(text, "utf-8"))
         else:
             _save_png(path, load_image(image), self._as_data())
         return path
@@ -248,7 +246,7 @@ class Recipe:
     def _from_data(cls, data, name: str) -> Recipe:
         _check_keys(data, {"format", "passes"}, {"chain", "made_with"}, f"The recipe in {name}")
         if data["format"] != 1:
-            raise ValueError(f"The recipe in {name} has the format {_short(data['format'])}; this version reads 1.")
+            raise ValueError(f"The recipe in {name} has the format {short(data['format'])}; this version reads 1.")
         if not isinstance(data["passes"], list):
             raise ValueError(f"The recipe in {name} must have a list of passes.")
         known, passes = {one.name for one in fields(EditPass)}, []
@@ -347,7 +345,7 @@ def provenance(pipe: DiffusionPipeline, image: Image.Image, **others: Image.Imag
         device = f"cpu ({platform.machine()})"
     name = str(pipe.config.get("_name_or_path") or "unknown")
     digests = {
-        name: _digest(f"{one.size}".encode() + one.tobytes()) for name, one in {"image": image, **others}.items()
+        what: _digest(f"{one.size}".encode() + one.tobytes()) for what, one in {"image": image, **others}.items()
     }
     return {
         "model": Path(name).name if Path(name).exists() else name,  # a folder's path is nobody else's business
@@ -395,10 +393,10 @@ def _no_constant(name: str):
 
 def _check_keys(data, needed: set[str], allowed: set[str], where: str) -> None:
     if not isinstance(data, dict):
-        raise ValueError(f"{where} must be a set of named entries, not {_short(data)}.")
+        raise ValueError(f"{where} must be a set of named entries, not {short(data)}.")
     for name in sorted(needed - set(data)):
         raise ValueError(f"{where} has no entry {name!r}.")
     for name in sorted(set(data) - needed - allowed):
         raise ValueError(
-            f"{where} has an unknown entry {_short(name)}; known are {', '.join(sorted(needed | allowed))}."
+            f"{where} has an unknown entry {short(name)}; known are {', '.join(sorted(needed | allowed))}."
         )

@@ -158,10 +158,8 @@ class _Rule:
 
     def most_steps(self, strength: float, steps: int) -> int | None:
         """The largest number up to ``steps`` that the scheduler can make; None if there is none."""
-        strength, most = (
-            (strength if self.is_consistency else 1.0),
-            min(steps, self.scheduler.config.num_train_timesteps),
-        )
+        strength = strength if self.is_consistency else 1.0
+        most = min(steps, self.scheduler.config.num_train_timesteps)
         return next((n for n in range(most, 0, -1) if self.runs(strength, n)), None)
 
     def what_would_run(self, strength: float, steps: int) -> str:

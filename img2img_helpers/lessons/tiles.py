@@ -70,7 +70,11 @@ def upscale_tiles(
     corners = [(y, x) for y in _starts(height, tile, overlap) for x in _starts(width, tile, overlap)]
     shape = (1, pipe.vae.config.latent_channels, height, width)
     field = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(pipe.device, pipe.unet.dtype)
-    total = blend = None
+    scale = pipe.vae_scale_factor  # the coarse picture is as large as the latents
+    ramp = np.minimum(np.arange(tile * scale) + 1, max(1, overlap * scale)) / max(1, overlap * scale)
+    ramp = np.minimum(ramp, ramp[::-1])
+    weight = (ramp[:, None] * ramp)[..., None]
+    total, blend = np.zeros((height * scale, width * scale, 3)), np.zeros((height * scale, width * scale, 1))
     for i in range(0, len(corners), batch_size):
         part = corners[i : i + batch_size]
         made = pipe(
@@ -82,15 +86,10 @@ def upscale_tiles(
             output_type="np",
             **options,
         ).images
-        if total is None:
-            scale = made.shape[1] // tile
-            ramp = np.minimum(np.arange(tile * scale) + 1, max(1, overlap * scale)) / max(1, overlap * scale)
-            weight = np.minimum(ramp, ramp[::-1])[:, None] * np.minimum(ramp, ramp[::-1])
-            total, blend = np.zeros((height * scale, width * scale, 3)), np.zeros((height * scale, width * scale, 1))
         for (y, x), one in zip(part, made, strict=True):
             where = np.s_[y * scale : (y + tile) * scale, x * scale : (x + tile) * scale]
-            total[where] += one * weight[..., None]
-            blend[where] += weight[..., None]
+            total[where] += one * weight
+            blend[where] += weight
     out = Image.fromarray(np.round(total / blend * 255).astype(np.uint8))
     return out.crop((0, 0, image.width * scale, image.height * scale))
 
