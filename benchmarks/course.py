@@ -228,20 +228,23 @@ def measure_start(repeats: int) -> None:
 
 
 def measure_slider(device: str) -> None:
-    """From a moved slider to the picture, at 25 steps: a new strength, and one that was there before."""
-    explorer = strength_explorer(classroom(device=device), landscape(), PROMPT, num_inference_steps=25)
+    """From a moved slider to the picture, in 25 steps and in four: a new strength, and one that was there before."""
 
-    def move(strength: float) -> float:
+    def move(explorer, strength: float) -> float:
         started = time.perf_counter()
         explorer.strength.value = strength
         explorer._worker.join()
         return time.perf_counter() - started
 
-    move(0.55)
-    new = [move(strength) for strength in STRENGTHS]
-    again = [move(strength) for strength in STRENGTHS]
-    print(f"\nslider to a new picture: {statistics.median(new):.2f} s, at most {max(new):.2f} s (strength 1)")
-    print(f"slider to a picture that was there: {max(again):.3f} s at most")
+    for few in (False, True):
+        explorer = strength_explorer(classroom(device=device, few_steps=few), landscape(), PROMPT)
+        steps = explorer.num_inference_steps.value
+        strengths = [strength for strength in STRENGTHS if int(strength * steps)]
+        move(explorer, 0.55)
+        new, again = ([move(explorer, strength) for strength in strengths] for _ in range(2))
+        middle, most = statistics.median(new), max(new)
+        print(f"\nslider to a new picture, {steps} steps: {middle:.2f} s, at most {most:.2f} s (strength 1)")
+        print(f"slider to a picture that was there: {max(again):.3f} s at most")
 
 
 def measure_arithmetic(device: str, compiled: bool) -> None:

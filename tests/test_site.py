@@ -240,7 +240,7 @@ def after(page, act) -> str:
 
 @pytest.mark.parametrize("way", ["http", "file"])
 def test_the_model_paints_in_the_page(site, address, browser, way, tmp_path):
-    """By mouse, by keyboard, with another strength, prompt and picture; nothing is asked of the site once it is there."""
+    """By mouse, by keyboard, with another strength, prompt and picture; cancelled; and all the same when it is reloaded."""
     home = address if way == "http" else f"{site.as_uri()}/"
     with chrome.Watched(browser, home) as watched:
         page = watched.page
@@ -303,6 +303,10 @@ def test_the_model_paints_in_the_page(site, address, browser, way, tmp_path):
         after(page, lambda: page.keyboard.press("End") or strength.press("ArrowLeft"))
         assert all(url.startswith(("blob:", "data:")) or re.search(r"/live/\w+-\d+\.js$", url) for url in sent), sent
         watched.errors[:] = [error for error in watched.errors if "blob:" not in error]  # the picture that is none
+        page.reload()
+        page.get_by_role("button", name="Paint with the model").click()
+        page.wait_for_function(MADE, arg=0)
+        assert answer(page) == seen[0], "and all the same when it is reloaded"
 
 
 def test_the_model_paints_in_firefox(site, address, tmp_path):
