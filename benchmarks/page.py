@@ -22,11 +22,17 @@ from tests import firefox as fox
 from .course import PROMPT, classroom, landscape
 
 EDITS, STARTS = 8, 2
-# counts edits, and keeps how long each task took that was above 50 ms, which is what browsers call a long one
+# counts edits, and keeps when each one's first look came, and how long each task took that was above 50 ms, which is what
+# browsers call a long one
 WATCH = """() => {
-  const hear = live.hear;
-  window.seen = {edits: 0, long: []};
-  live.hear = data => { hear.call(live, data); seen.edits += data.told === 'made' };
+  const {ask, hear} = live;
+  window.seen = {edits: 0, looks: [], long: []};
+  live.ask = (...given) => { seen.asked = performance.now(); return ask.apply(live, given) };
+  live.hear = data => {
+    hear.call(live, data);
+    seen.edits += data.told === 'made';
+    if (data.told === 'look') seen.looks.push((performance.now() - seen.asked) / 1000);
+  };
   if (PerformanceObserver.supportedEntryTypes.includes('longtask'))
     new PerformanceObserver(list => seen.long.push(...list.getEntries().map(e => e.duration))).observe({type: 'longtask'});
 }"""
@@ -84,9 +90,10 @@ def in_chromium(home: str, edit: Callable) -> None:
                     for number in range(EDITS):
                         edits.append(timed(functools.partial(stroke, number)))
                         python.append(timed(edit, own=True))  # in turns, for both to meet the same load
-                    longest = page.evaluate("() => Math.max(0, ...seen.long)")
+                    longest, looks = page.evaluate("() => [Math.max(0, ...seen.long), seen.looks]")
     print(f"Chromium, page load: median {statistics.median(loads):.2f} s")
     print(f"Chromium, click to first picture: {told(firsts)}")
+    print(f"Chromium, stroke to first look: median {statistics.median(looks):.2f} s")
     print(f"Chromium, stroke to picture: {told(edits)}")
     print(f"Python, the same edit: {told(python)}")
     print(f"Chromium, main thread: the longest task took {longest:.0f} ms (0: none took more than 50)")
@@ -120,8 +127,7 @@ def on_the_wire(live: Path) -> None:
     """The scripts that a click fetches, as a server sends them: compressed."""
     listed = json.loads(re.search(r"const FILES = (\{.*?\});", (live / "studio.js").read_text())[1])
     few = {"unet"} if "unet_few" in listed else {"unet_few"}
-    small = {"decoder"} if "decoder_tiny" in listed else {"decoder_tiny"}
-    names = [f"{name}-{k}.js" for name in listed.keys() - few - small for k in range(listed[name]["parts"])]
+    names = [f"{name}-{k}.js" for name in listed.keys() - few for k in range(listed[name]["parts"])]
     files = [(live / name).read_bytes() for name in names]
     plain, sent = sum(map(len, files)) / 1e6, sum(len(gzip.compress(data, 6)) for data in files) / 1e6
     print(f"A click fetches {sent:.1f} MB compressed, {plain:.1f} MB from a server that does not compress")

@@ -20,8 +20,14 @@ const told = {
   runs: [],
 };
 for (const { rgba, call, out } of edits) {
-  const made = await model.edit({ ...call, pixels: live.toPixels(readFileSync(rgba)) });
+  let looks = 0;
+  const onLook = async (pixels) => {
+    looks++;
+    writeFileSync(`${out}.look`, live.toRGBA(pixels));
+    return call.enough;
+  };
+  const made = await model.edit({ ...call, pixels: live.toPixels(readFileSync(rgba)) }, async () => false, onLook);
   writeFileSync(out, live.toRGBA(made.pixels));
-  told.runs.push(made.run);
+  told.runs.push({ ...made.run, looks });
 }
 console.log(JSON.stringify(told));

@@ -1,4 +1,4 @@
-"""The model in the page: its numbers beside those of diffusers, in Node, for both foundations of the classroom model."""
+"""The model in the page: its numbers beside those of diffusers, in Node."""
 
 import json
 import os
@@ -9,18 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderTiny, DDIMScheduler, LCMScheduler, StableDiffusionImg2ImgPipeline
+from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionImg2ImgPipeline
 
 from book.live import export
-from classroom_model.training import tiny
 from classroom_model.world.captions import caption
 from classroom_model.world.scenes import Scene
-from img2img_helpers import example_image
+from img2img_helpers import MODELS, example_image, load_pipeline
 from img2img_helpers.lessons.models import CLASSROOM_FOLDER
-from tests import tiny_models
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ROOT / "build" / "live" / "node_modules"
+SIDE = MODELS["classroom"].native_size
 TEXTS = [
     "A oil painting of a landscape, in Van Gogh's style!!",
     "",
@@ -39,57 +38,41 @@ EDITS = [  # for the page; PyTorch's noise is there for the seeds 0 to 9
     {"prompt": "watercolor painting with soft edges", "strength": 0.5, "steps": 10, "guidance": 7.5, "seed": 0},
     {"prompt": "a blue car", "negativePrompt": "blurry", "strength": 0.8, "steps": 5, "guidance": 5, "seed": 9},
     {"prompt": "at night", "strength": 1.0, "steps": 4, "guidance": 1, "seed": 3, "few": True},
-    {"prompt": "at night", "strength": 0.5, "steps": 4, "guidance": 1.5, "seed": 4, "few": True, "tiny": True},
+    {"prompt": "at night", "strength": 0.5, "steps": 4, "guidance": 1.5, "seed": 4, "few": True, "enough": True},
 ]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """The classroom model, with an adapter and, for a VAE of factor 8, a small decoder, both of random weights."""
+    """The classroom model's networks, for a browser."""
     if not PACKAGES.is_dir() or not shutil.which("node"):
         assert not os.environ.get("CI"), "CI must have the packages: .ci/run makes live-packages"
         pytest.skip("the page's packages are not here; make live-packages fetches them")
     home = tmp_path_factory.mktemp("live")
-    model = shutil.copytree(CLASSROOM_FOLDER, home / "model")
-    torch.manual_seed(0)
-    base = StableDiffusionImg2ImgPipeline.from_pretrained(model, safety_checker=None, torch_dtype=torch.float32)
-    tiny_models.write_lora(base, model / "lcm_lora")
-    if base.vae_scale_factor == 8:
-        tiny.new_tiny().save_pretrained(model / tiny.FOLDER)
-    export.export(model, home / "onnx")
+    export.export(CLASSROOM_FOLDER, home)
     return home
 
 
-def pipeline(model: Path, few: bool, small: bool) -> StableDiffusionImg2ImgPipeline:
-    pipe = StableDiffusionImg2ImgPipeline.from_pretrained(model, safety_checker=None, torch_dtype=torch.float32)
-    if few:
-        pipe.load_lora_weights(model / "lcm_lora")
-        pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config)
-    if small:
-        pipe.vae.decoder_tiny = AutoencoderTiny.from_pretrained(model / tiny.FOLDER)
+def pipeline(few: bool) -> StableDiffusionImg2ImgPipeline:
+    pipe = load_pipeline("img2img", "classroom", few_steps=few, device="cpu")
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
 
-def side(folder: Path) -> int:
-    """Of the pictures, in pixels."""
-    told = json.loads((folder / "onnx" / "model.json").read_text())
-    return told["side"] * told["factor"]
-
-
 def test_the_page_makes_what_python_makes(folder, tmp_path):
-    model, tokenizer = folder / "model", pipeline(folder / "model", few=False, small=False).tokenizer
-    car = example_image("car").resize((side(folder),) * 2)
-    asked = [call for call in EDITS if not call.get("tiny") or (model / tiny.FOLDER).is_dir()]
+    kinds = {few: pipeline(few) for few in (False, True)}
+    tokenizer = kinds[False].tokenizer
+    small = AutoencoderTiny.from_pretrained(CLASSROOM_FOLDER / "vae_tiny")
+    car = example_image("car").resize((SIDE, SIDE))
     (tmp_path / "car.rgba").write_bytes(np.asarray(car.convert("RGBA")).tobytes())
     captions = [caption(Scene("car", layout=i), np.random.default_rng(i)) for i in range(50)]
     edits = [
         {"rgba": str(tmp_path / "car.rgba"), "call": call, "out": str(tmp_path / f"{i}.rgba")}
-        for i, call in enumerate(asked)
+        for i, call in enumerate(EDITS)
     ]
     job = {"texts": TEXTS + captions, "plans": PLANS, "draws": [10, 2**40], "edits": edits}
     (tmp_path / "job.json").write_text(json.dumps(job))
-    command = ["node", str(ROOT / "tests" / "live.mjs"), str(folder / "onnx"), str(tmp_path / "job.json")]
+    command = ["node", str(ROOT / "tests" / "live.mjs"), str(folder), str(tmp_path / "job.json")]
     ran = subprocess.run(command, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     told = json.loads(ran.stdout)
@@ -97,7 +80,6 @@ def test_the_page_makes_what_python_makes(folder, tmp_path):
     read = tokenizer(job["texts"], padding="max_length", max_length=tokenizer.model_max_length, truncation=True)
     assert told["tokens"] == read.input_ids
 
-    kinds = {few: pipeline(model, few, small=False) for few in (False, True)}
     assert isinstance(kinds[False].scheduler, DDIMScheduler)
     for plan, timesteps in zip(PLANS, told["plans"], strict=True):
         pipe = kinds[plan["few"]]
@@ -111,8 +93,8 @@ def test_the_page_makes_what_python_makes(folder, tmp_path):
         assert np.abs(drawn).max() > 3
     assert abs(np.corrcoef(*told["draws"])[0, 1]) < 0.03
 
-    for i, (call, run) in enumerate(zip(asked, told["runs"], strict=True)):
-        pipe = pipeline(model, call.get("few", False), call.get("tiny", False))
+    for i, (call, run) in enumerate(zip(EDITS, told["runs"], strict=True)):
+        pipe = kinds[call.get("few", False)]
         options = {
             "strength": call["strength"],
             "num_inference_steps": call["steps"],
@@ -123,26 +105,26 @@ def test_the_page_makes_what_python_makes(folder, tmp_path):
             generator=torch.Generator().manual_seed(call["seed"]), **options,
         ).images  # fmt: skip
         with torch.no_grad():
-            if call.get("tiny"):
-                picture = pipe.vae.decoder_tiny.decode(latents).sample
-            else:
-                picture = pipe.vae.decode(latents / pipe.vae.config.scaling_factor).sample
-        wanted = np.asarray(pipe.image_processor.postprocess(picture)[0], int)
-        made = np.frombuffer((tmp_path / f"{i}.rgba").read_bytes(), np.uint8).reshape(*wanted.shape[:2], 4)
-        assert (made[..., 3] == 255).all()
-        assert np.abs(made[..., :3] - wanted).max() <= 2, call
+            look = small.decode(latents).sample
+            sharp = pipe.vae.decode(latents / pipe.vae.config.scaling_factor).sample
+        for name, picture in ((f"{i}.rgba.look", look), (f"{i}.rgba", look if call.get("enough") else sharp)):
+            wanted = np.asarray(pipe.image_processor.postprocess(picture)[0], int)
+            made = np.frombuffer((tmp_path / name).read_bytes(), np.uint8).reshape(*wanted.shape[:2], 4)
+            assert (made[..., 3] == 255).all()
+            assert np.abs(made[..., :3] - wanted).max() <= 2, (name, call)
+        assert run["looks"] == (1 if call.get("few") else -(-run["steps"] // 3))
         assert run["steps"] == int(call["strength"] * call["steps"])
 
 
 def test_numbers_are_kept_in_half_precision(folder):
-    unet = (folder / "onnx" / "unet.onnx").stat().st_size
-    assert unet < 1.1 * (folder / "model" / "unet" / "diffusion_pytorch_model.safetensors").stat().st_size
+    unet = (folder / "unet.onnx").stat().st_size
+    assert unet < 1.1 * (CLASSROOM_FOLDER / "unet" / "diffusion_pytorch_model.safetensors").stat().st_size
 
 
 def test_a_strength_that_runs_no_step_is_refused_in_a_sentence(folder, tmp_path):
-    (tmp_path / "grey.rgba").write_bytes(bytes([128]) * 4 * side(folder) ** 2)
+    (tmp_path / "grey.rgba").write_bytes(bytes([128]) * 4 * SIDE**2)
     edits = [{"rgba": str(tmp_path / "grey.rgba"), "call": {**EDITS[0], "strength": 0.05}, "out": "nowhere"}]
     (tmp_path / "job.json").write_text(json.dumps({"texts": [], "plans": [], "draws": [], "edits": edits}))
-    command = ["node", str(ROOT / "tests" / "live.mjs"), str(folder / "onnx"), str(tmp_path / "job.json")]
+    command = ["node", str(ROOT / "tests" / "live.mjs"), str(folder), str(tmp_path / "job.json")]
     ran = subprocess.run(command, capture_output=True, text=True)
     assert "At strength 0.05 none of 10 steps is run; take more of either." in ran.stderr

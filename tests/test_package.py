@@ -127,7 +127,7 @@ def test_weights_are_safe_small_and_half_precision():
     weights = list(folder.rglob("*.safetensors"))
     assert {path.parent.name for path in weights} == {
         *("text_encoder", "unet", "vae"),
-        *("unet_inpaint", "controlnet", "unet_upscale", "vae_upscale", "unet_instruct", "lcm_lora"),
+        *("unet_inpaint", "controlnet", "unet_upscale", "vae_upscale", "unet_instruct", "lcm_lora", "vae_tiny"),
     }
     assert sum(path.stat().st_size for path in weights) <= 96e6
     assert not [p for p in folder.rglob("*") if p.suffix in (".bin", ".pt", ".ckpt", ".pkl")]

@@ -258,6 +258,9 @@ def test_the_model_paints_in_the_page(site, address, browser, way, tmp_path):
             page.mouse.up()
 
         seen.append(after(page, stroke))
+        assert page.locator(".live").first.evaluate("live => live.dataset.looked === live.dataset.made"), (
+            "a quick look first"
+        )
         assert re.search(
             r"\d+ of \d+ steps, from timestep \d+, where \d+ % of the signal", page.inner_text(".live-told")
         )

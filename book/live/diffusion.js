@@ -4,6 +4,8 @@
 // in an edit is here: which steps are run, noise, guidance, the scheduler's step. For the seeds 0 to 9 the noise is PyTorch's,
 // and the picture is the one that `pipe(…)` makes in Python.
 
+const LOOK_EVERY = 3; // steps; a look takes a third as long as a step
+
 /** The scheduler for many steps: DDIM (Song et al. 2020) with leading spacing, as the lessons' pipeline has it. */
 export class DDIM {
   constructor({ alphas, steps_offset }, steps) {
@@ -160,12 +162,14 @@ export class Model {
    * One edit: encode, add noise, denoise, decode.
    *
    * @param call `pixels` (3 × height × width numbers from -1 to 1), `prompt`, `negativePrompt`, `strength` (0 to 1), `steps`,
-   *     `guidance`, `seed`, `few` (the adapter for few steps, and its scheduler), `tiny` (the small decoder).
+   *     `guidance`, `seed`, `few` (the adapter for few steps, and its scheduler).
    * @param onStep called with the number of steps done and to do; when it gives true the edit is given up.
+   * @param onLook called with what the tiny decoder makes of the latents, now and then (of few steps, which are noise but for
+   *     the last, in the end alone); when it gives true in the end, that look is the edit.
    * @returns the pixels of the edit, and what was run.
    */
-  async edit(call, onStep = async () => false) {
-    const { pixels, prompt, negativePrompt = "", strength, steps, guidance, seed = 0, few = false, tiny = false } = call;
+  async edit(call, onStep = async () => false, onLook = undefined) {
+    const { pixels, prompt, negativePrompt = "", strength, steps, guidance, seed = 0, few = false } = call;
     const scheduler = new (few ? LCM : DDIM)(this.settings, steps);
     const first = skipped(steps, strength);
     const { timesteps, alphas } = scheduler;
@@ -176,13 +180,18 @@ export class Model {
     const { mean, deviation } = await this.encode(pixels);
     const [sampled, noise] = [draw(), draw()];
     const start = mean.map((value, k) => value + deviation[k] * sampled[k]);
+    const run = { steps: steps - first, of: steps, timestep: timesteps[first], signal: Math.sqrt(alphas[timesteps[first]]) };
     let latents = mix(start, noise, alphas[timesteps[first]]);
     for (let i = first; i < steps; i++) {
       if (await onStep(i - first, steps - first)) throw new Cancelled();
       latents = scheduler.step(i, latents, await this.velocity(few, latents, timesteps[i], hidden, texts.length, guidance), draw);
+      const last = i === steps - 1;
+      if (onLook && (last || (!few && (steps - 1 - i) % LOOK_EVERY === 0))) {
+        const look = await this.decode(latents, true);
+        if ((await onLook(look)) && last) return { pixels: look, run };
+      }
     }
-    const made = await this.decode(latents, tiny);
-    return { pixels: made, run: { steps: steps - first, of: steps, timestep: timesteps[first], signal: Math.sqrt(alphas[timesteps[first]]) } };
+    return { pixels: await this.decode(latents), run };
   }
 
   /** The UNet's answer; with guidance it is asked twice, and pushed away from what the negative prompt says. */

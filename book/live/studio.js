@@ -98,7 +98,7 @@ const live = {
   },
   hear(data) {
     this.askers.get(data.id)?.hear(data);
-    if (data.told !== "step") this.askers.delete(data.id);
+    if (data.told !== "step" && data.told !== "look") this.askers.delete(data.id);
   },
   cancel() {
     this.worker.postMessage({ do: "cancel" });
@@ -135,7 +135,8 @@ class Studio {
     const quick = "unet_few" in FILES;
     this.few = quick;
     this.first = ["worker", "runtime", "model", "noise", "text_encoder", "encoder", quick ? "unet_few" : "unet"];
-    this.first.push(this.decoder());
+    this.looks = "decoder_tiny" in FILES;
+    this.first.push("decoder", ...(this.looks ? ["decoder_tiny"] : []));
     const megabytes = this.first.reduce((sum, name) => sum + FILES[name].bytes, 0) / 1e6;
     const tells = canRun()
       ? `It fetches ${megabytes.toFixed(0)} MB, once. Then it runs in this page, without a server: what you draw is never sent anywhere.`
@@ -144,10 +145,6 @@ class Studio {
     this.told = make("p", { className: "live-told", role: "status" }, tells);
     this.go = make("button", { className: "live-go", type: "button", disabled: !canRun(), onclick: () => this.open() }, "Paint with the model");
     root.replaceChildren(make("div", { className: "live-door" }, this.go, this.bar, this.told));
-  }
-
-  decoder() {
-    return "decoder_tiny" in FILES ? "decoder_tiny" : "decoder";
   }
 
   async open() {
@@ -356,7 +353,7 @@ class Studio {
     const seed = Math.min(Math.max(Math.floor(Number(this.seed.value)) || 0, 0), 2 ** 32 - 1);
     const call = { prompt: this.prompt.value, strength: Number(this.strength.value), steps, guidance, seed, few: this.few };
     this.cancel.disabled = false;
-    this.asked = live.ask(this, data, { ...call, tiny: this.decoder() === "decoder_tiny" });
+    this.asked = live.ask(this, data, { ...call, looks: this.looks });
   }
 
   hear(data) {
@@ -364,14 +361,19 @@ class Studio {
       this.bar.value = (data.done + 0.5) / data.of;
       return;
     }
+    if (data.told === "look") {
+      this.show(data.rgba);
+      this.root.dataset.looked = this.looked = data.id;
+      return;
+    }
     if (data.told === "made") {
-      this.answer.getContext("2d").putImageData(new ImageData(data.rgba, this.size, this.size), 0, 0);
+      this.show((this.last = data.rgba));
       const { steps, of, timestep, signal } = data.run;
       this.say(
         `${steps} of ${of} steps, from timestep ${timestep}, where ${Math.round(100 * signal)} % of the signal is left. ` +
           `${(data.ms / 1000).toFixed(2)} s on this device.`,
       );
-    }
+    } else if (this.last && data.id === this.looked) this.show(this.last); // in place of a look at what was given up
     if (data.told === "failed") this.say(data.why);
     if (data.told === "cancelled" && data.id === this.asked) this.say("Cancelled. Draw or move a slider to go on.");
     if (data.id === this.asked) {
@@ -379,6 +381,10 @@ class Studio {
       this.bar.value = 0;
       this.root.dataset.made = data.id;
     }
+  }
+
+  show(rgba) {
+    this.answer.getContext("2d").putImageData(new ImageData(rgba, this.size, this.size), 0, 0);
   }
 
   say(text) {

@@ -1,8 +1,8 @@
 // The classroom model in a thread of its own, so that the page stays usable. build.py bundles this with what it imports.
 //
 // The page sends {do: "start"}, {do: "file", name, parts}, {do: "edit", id, rgba, call} and {do: "cancel"}; the worker
-// answers {told: "ready", words, size, pictures}, {told: "wants", name}, {told: "step", id, done, of}, {told: "made", id, rgba, run, ms},
-// {told: "cancelled", id} and {told: "failed", id, why}.
+// answers {told: "ready", words, size, pictures}, {told: "wants", name}, {told: "step", id, done, of}, {told: "look", id, rgba},
+// {told: "made", id, rgba, run, ms}, {told: "cancelled", id} and {told: "failed", id, why}.
 
 import * as ort from "onnxruntime-web/wasm";
 import { Tokenizer } from "@huggingface/tokenizers";
@@ -49,13 +49,20 @@ async function work() {
     const { id, rgba, call } = wanted;
     running = id;
     const started = performance.now();
+    const onStep = async (done, of) => {
+      postMessage({ told: "step", id, done, of });
+      await turn();
+      // few steps are soon done, and a picture that follows the hand is worth more than the very last one
+      return !wanted || (!call.few && wanted.id !== id);
+    };
+    const onLook = async (pixels) => {
+      const bytes = toRGBA(pixels);
+      postMessage({ told: "look", id, rgba: bytes }, [bytes.buffer]);
+      await turn();
+      return wanted?.id !== id; // the hand has moved on: nobody waits for a sharper one
+    };
     try {
-      const made = await model.edit({ ...call, pixels: pixelsOf(rgba) }, async (done, of) => {
-        postMessage({ told: "step", id, done, of });
-        await turn();
-        // few steps are soon done, and a picture that follows the hand is worth more than the very last one
-        return !wanted || (!call.few && wanted.id !== id);
-      });
+      const made = await model.edit({ ...call, pixels: pixelsOf(rgba) }, onStep, call.looks ? onLook : undefined);
       const bytes = toRGBA(made.pixels);
       postMessage({ told: "made", id, rgba: bytes, run: made.run, ms: performance.now() - started }, [bytes.buffer]);
     } catch (error) {

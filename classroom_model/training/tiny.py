@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,10 @@ def train_tiny(until: Length, batch: int, lr: float, device_name: str, every: in
 
     def save() -> None:
         nn.Module.half(copy.deepcopy(tiny)).save_pretrained(WEIGHTS / FOLDER)
+        config = WEIGHTS / FOLDER / "config.json"
+        settings = json.loads(config.read_text())
+        del settings["block_out_channels"]  # the class adds it, and warns of it when it reads it
+        config.write_text(json.dumps(settings, indent=2) + "\n")
         forget_this_computer(WEIGHTS / FOLDER)
 
     options = {"save": save, "held_out_loss": held_out_loss, "sample": sample, "every": every}
