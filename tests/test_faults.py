@@ -265,7 +265,7 @@ def test_a_hub_that_is_cut_off_silent_or_away_is_one_sentence_and_a_download_is_
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=(tmp_path / "red").open("w"),
             text=True,
         ) as loading:
 
@@ -316,3 +316,6 @@ def test_a_hub_that_is_cut_off_silent_or_away_is_one_sentence_and_a_download_is_
             )
             assert told.count("\n") == 1
             loading.stdin.close()
+    assert "UserWarning" not in (tmp_path / "red").read_text(), (
+        "what a library passes to another is no learner's business"
+    )

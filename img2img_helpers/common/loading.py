@@ -45,6 +45,9 @@ def quiet():
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
+            warnings.filterwarnings(
+                "ignore", "The `local_dir_use_symlinks`"
+            )  # diffusers passes it to a hub that knows better
             yield heard.notes
     finally:
         for logger, (handlers, level) in zip(loggers, before, strict=True):
