@@ -62,6 +62,7 @@ GROUPS = {
 
 def publish(lesson: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """``lesson`` for a page: its pictures' text alternatives where MyST-NB looks, a sentence for each live widget."""
+    has_studio = any("data-live" in cell.source for cell in lesson.cells)
     for cell in lesson.cells:
         outputs = cell.get("outputs", [])
         alternatives = [
@@ -78,7 +79,8 @@ def publish(lesson: nbformat.NotebookNode) -> nbformat.NotebookNode:
                     "or on your own computer.</p>"
                 )
                 prompt = re.fullmatch(r"StrengthExplorer\((.+)\)", shown)
-                if prompt and live.can_build():
+                if prompt and live.can_build() and not has_studio:
+                    has_studio = True
                     note += "<p>Or try it here, in your browser:</p>"
                     note += studio("../_static", prompt=ast.literal_eval(prompt[1]))
                 output.data = {"text/html": note}
