@@ -45,9 +45,8 @@ def quiet():
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
-            warnings.filterwarnings(
-                "ignore", "The `local_dir_use_symlinks`"
-            )  # diffusers passes it to a hub that knows better
+            # diffusers passes it to a client of the hub that no longer wants it
+            warnings.filterwarnings("ignore", "The `local_dir_use_symlinks`")
             yield heard.notes
     finally:
         for logger, (handlers, level) in zip(loggers, before, strict=True):
