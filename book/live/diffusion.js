@@ -4,7 +4,7 @@
 // in an edit is here: which steps are run, noise, guidance, the scheduler's step. For the seeds 0 to 9 the noise is PyTorch's,
 // and the picture is the one that `pipe(…)` makes in Python.
 
-const LOOK_EVERY = 3; // steps; a look takes a third as long as a step
+const LOOK_EVERY = 3; // steps: a look takes time of its own
 
 /** The scheduler for many steps: DDIM (Song et al. 2020) with leading spacing, as the lessons' pipeline has it. */
 export class DDIM {
@@ -186,7 +186,7 @@ export class Model {
       if (await onStep(i - first, steps - first)) throw new Cancelled();
       latents = scheduler.step(i, latents, await this.velocity(few, latents, timesteps[i], hidden, texts.length, guidance), draw);
       const last = i === steps - 1;
-      if (onLook && (last || (!few && (steps - 1 - i) % LOOK_EVERY === 0))) {
+      if (onLook && (few ? last : (steps - 1 - i) % LOOK_EVERY === 0)) {
         const look = await this.decode(latents, true);
         if ((await onLook(look)) && last) return { pixels: look, run };
       }

@@ -19,7 +19,7 @@ from PIL import Image
 from img2img_helpers import load_pipeline
 
 from ..training.loop import WEIGHTS
-from ..training.vae import to_tensor
+from ..training.vae import in_parts, to_tensor
 from ..world.scenes import SUBJECTS, Scene
 from .judge import load_classifier, shows
 
@@ -115,10 +115,12 @@ class Bench:
 
     def round_trip(self, images: np.ndarray) -> list[Image.Image]:
         """``images`` encoded and decoded: the most that an edit could keep of them."""
-        vae = self.img2img.vae
+        vae, back = self.img2img.vae, []
         with torch.no_grad():
-            back = vae.decode(vae.encode(to_tensor(images)).latent_dist.mode()).sample
-        return self.img2img.image_processor.postprocess(back)
+            for part in in_parts(images):
+                decoded = vae.decode(vae.encode(to_tensor(part)).latent_dist.mode()).sample
+                back += self.img2img.image_processor.postprocess(decoded)
+        return back
 
 
 def seeds(count: int) -> list[torch.Generator]:
