@@ -45,6 +45,31 @@ def test_a_mask_tells_what_the_caption_should_name():
     assert inpaint.training_masks(scenes.Scene("crystals"), 0)[1] == ""
 
 
+def test_a_filled_place_must_have_the_tone_of_what_is_around_it():
+    everywhere = torch.ones(1, 1, 24, 24)
+    checked = torch.ones(1, 4, 24, 24)
+    checked[..., ::2, 1::2] = checked[..., 1::2, ::2] = -1
+    assert inpaint.fill_loss(checked, everywhere) == pytest.approx(1), "an error without a tone"
+    assert inpaint.fill_loss(torch.ones(1, 4, 24, 24), everywhere) == pytest.approx(17)
+    torch.manual_seed(0)
+    assert inpaint.fill_loss(torch.randn(8, 4, 24, 24), everywhere.expand(8, -1, -1, -1)) == pytest.approx(2, abs=0.1)
+
+
+def test_what_is_outside_a_mask_counts_least_and_its_border_most():
+    mask = torch.zeros(1, 1, 24, 24)
+    mask[..., 8:16, 8:16] = 1
+
+    def loss(y, x):
+        error = torch.zeros(1, 4, 24, 24)
+        error[..., y, x] = 1
+        return float(inpaint.fill_loss(error, mask))
+
+    outside, inside = loss(2, 2), loss(12, 12)
+    assert inside == pytest.approx(outside / inpaint.OUTSIDE)
+    for border in (loss(9, 14), loss(6, 14)):
+        assert border == pytest.approx(inside * inpaint.BORDER)
+
+
 def test_a_unet_with_more_inputs_starts_as_the_base(parts):
     wider = inpaint.with_more_inputs(parts.unet, 5).eval()
     assert wider.config.in_channels == 9

@@ -19,13 +19,17 @@ from ..world.painter import paint
 from ..world.scenes import SIZE, Scene
 from .base import PICTURES, load_base, load_part, ready_to_train, save_part
 from .data import TrainingSet, chances, kept
-from .diffusion import CAPTION_DROPOUT, EncodedSet, draw_noise, encode, velocity_loss
+from .diffusion import CAPTION_DROPOUT, EncodedSet, draw_noise, encode
 from .loop import BUILD, EVERY, PREVIEW_STEPS, Length, train
 from .vae import in_parts
 
 FOLDER = "unet_inpaint"
 PHOTO_SHARE = 0.6  # of the pictures that it is trained on are photos: what learners edit
 OUTSIDE = 0.25  # what an error outside the mask counts, against 1 inside
+# What one counts within REACH latents of the border, on either side: a seam is seen there, and most of what was wrong on
+# both sides was wrong outside, where the model fits the new to what it took the old to be.
+BORDER, REACH = 3.0, 2
+TONE = 4  # latents to a side of the squares whose mean error counts once more: what the eye sees of a patch is its tone
 # What an edit would paint anew, by subject: the attribute of Scene, and the masks that show it.
 THINGS = {
     "landscape": {"color": ("house", "roof")},
@@ -146,6 +150,19 @@ def _what_masks_leave(vae: AutoencoderKL, painted: TrainingSet, masks: np.ndarra
     return torch.from_numpy(kept(BUILD / f"latents-masked-{kind}.npy", len(painted), make)).to(vae.device)
 
 
+def fill_loss(error: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """What ``error``, of the velocity, (n, 4, h, w), counts where ``mask``, (n, 1, h, w), is 1, at its border and elsewhere.
+
+    The squared means of squares of latents are added, as many times as a square has latents: so an error that is alone counts
+    twice, one that all latents share seventeen times. The best answer stays the same, the mean of what is likely there.
+    """
+    near, beyond = (F.max_pool2d(side, 2 * REACH + 1, stride=1, padding=REACH) for side in (mask, 1 - mask))
+    where = torch.where(near * beyond > 0, BORDER, OUTSIDE + (1 - OUTSIDE) * mask)
+    where = where / where.mean((1, 2, 3), keepdim=True)
+    tone = F.avg_pool2d(error * where.sqrt(), TONE)
+    return (where * error**2).mean() + TONE**2 * (tone**2).mean()
+
+
 def train_inpaint(
     until: Length, batch: int, lr: float, device_name: str, compiled: bool = False, every: int = EVERY
 ) -> None:
@@ -188,8 +205,7 @@ def train_inpaint(
         rest = torch.where(of_things[:, None, None, None], left[0][picks], left[1][picks]).float()
         noisy = noiser.add_noise(clean, noise, timesteps)
         predicted = quick_unet(torch.cat([noisy, mask, rest], 1), timesteps, base.embed(tokens)).sample
-        where = OUTSIDE + (1 - OUTSIDE) * mask
-        return velocity_loss(noiser, predicted, clean, noise, timesteps, where / where.mean((1, 2, 3), keepdim=True))
+        return fill_loss(predicted.float() - noiser.get_velocity(clean, noise, timesteps), mask)
 
     def sample(path: Path) -> None:
         pipe = base.pipeline(StableDiffusionInpaintPipeline, unet=unet)
