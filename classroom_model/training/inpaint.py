@@ -26,8 +26,8 @@ from .vae import in_parts
 FOLDER = "unet_inpaint"
 PHOTO_SHARE = 0.6  # of the pictures that it is trained on are photos: what learners edit
 OUTSIDE = 0.25  # what an error outside the mask counts, against 1 inside
-# What one counts within REACH latents of the border, on either side: a seam is seen there, and most of what was wrong on
-# both sides was wrong outside, where the model fits the new to what it took the old to be.
+# What an error counts within REACH latents of the border, on either side. The model's own pictures have no seam there: it
+# paints the new to fit what it takes the surroundings to be, and where that is wrong the overlay shows it.
 BORDER, REACH = 3.0, 2
 TONE = 4  # latents to a side of the squares whose mean error counts once more: what the eye sees of a patch is its tone
 # What an edit would paint anew, by subject: the attribute of Scene, and the masks that show it.
