@@ -168,7 +168,11 @@ def inpaint_rows(bench: Bench) -> list[Row]:
     return [
         share("inpainting: what the prompt names is recognised", right, 0.95),
         Row(what, f"{seam:.2f} times", str(len(cases)), "at most 1.3 times", seam <= 1.3),
-        Row("inpainting: the same with the mask blurred for the overlay, as in lesson 7", f"{blurred:.2f} times"),
+        Row(
+            "inpainting: the same with the mask blurred for the overlay, as in lesson 7",
+            f"{blurred:.2f} times",
+            str(len(cases)),
+        ),
         Row(
             "inpainting: pixels outside the mask that differ after overlay",
             str(changed),
