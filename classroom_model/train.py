@@ -8,7 +8,7 @@
     python -m classroom_model.train control      a ControlNet for edges
     python -m classroom_model.train vae_upscale  the upscaler's own autoencoder
     python -m classroom_model.train upscale      a small UNet that makes pictures four times as large
-    python -m classroom_model.train instruct     from the base UNet, one that edits pictures as it is told
+    python -m classroom_model.train instruct     from the UNet for masks, one that edits pictures as it is told
     python -m classroom_model.train tiny         a small decoder that draws what the autoencoder's draws
     python -m classroom_model.train few_steps    an adapter with which the base UNet draws in four steps
 

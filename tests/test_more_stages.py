@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from classroom_model.training import base, data, instruct, loop, tiny
+from classroom_model.training import base, data, inpaint, instruct, loop, tiny
 from classroom_model.world import painter, scenes
 
 
@@ -68,6 +68,20 @@ def test_an_error_counts_more_where_the_edit_is():
     assert torch.allclose(maps.mean((1, 2, 3)), torch.ones(2))
     assert maps[0, 0, 0, 0] / maps[0, 0, 20, 20] == pytest.approx(instruct.FOCUS, rel=0.01)
     assert torch.allclose(maps[1], torch.ones(1), atol=0.01), "where nothing changes all counts alike"
+
+
+def test_without_a_mask_the_unet_for_masks_sees_the_picture_as_the_pipeline_shows_it(folder):
+    parts = base.load_base("cpu")
+    masks = inpaint.with_more_inputs(parts.unet, 5)
+    with torch.no_grad():
+        masks.conv_in.weight.normal_(0, 0.1)
+    bare = instruct.without_mask(masks, parts.vae.config.scaling_factor)
+    noisy, picture = torch.randn(2, 4, 24, 24), torch.randn(2, 4, 24, 24)
+    rest = [torch.tensor([600, 20]), torch.randn(2, 77, parts.unet.config.cross_attention_dim)]
+    nothing = torch.zeros(2, 1, 24, 24)
+    with torch.no_grad():
+        told = masks(torch.cat([noisy, nothing, parts.vae.config.scaling_factor * picture], 1), *rest).sample
+        assert torch.allclose(bare(torch.cat([noisy, picture], 1), *rest).sample, told, atol=1e-4)
 
 
 def test_every_preview_can_be_done():

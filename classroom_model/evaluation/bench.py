@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 import time
+import timeit
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -136,11 +137,9 @@ def task_pipe(bench: Bench, task: str, **options) -> DiffusionPipeline:
 
 
 def seconds_of(call: Callable[[], object]) -> float:
-    """How long ``call`` takes the second time."""
+    """The least that ``call`` takes in three tries, after one that warms up."""
     call()
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
+    return min(timeit.repeat(call, number=1, repeat=3))
 
 
 def hits(scenes: Sequence[Scene], seen: dict[str, list], name: str, subjects: Sequence[str] = SUBJECTS) -> list[bool]:
