@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from ..world.captions import edit_caption
 from ..world.painter import paint
 from ..world.scenes import SIZE, Scene
-from .base import PICTURES, load_base, load_part, ready_to_train, save_part
+from .base import PICTURES, Base, load_base, load_part, ready_to_train, save_part
 from .data import TrainingSet, chances, kept
 from .diffusion import CAPTION_DROPOUT, EncodedSet, draw_noise, encode
 from .loop import BUILD, EVERY, PREVIEW_STEPS, Length, train
@@ -130,6 +130,11 @@ def with_more_inputs(unet: UNet2DConditionModel, count: int) -> UNet2DConditionM
     return wider
 
 
+def unet_for_masks(base: Base) -> UNet2DConditionModel:
+    """The one that an earlier run has put beside the base model's or, untrained, one that ignores masks."""
+    return load_part(UNet2DConditionModel, FOLDER) or with_more_inputs(base.unet, 1 + base.vae.config.latent_channels)
+
+
 def shrink(masks: torch.Tensor, size: int) -> torch.Tensor:
     """Masks at the latents' size, as the pipeline shrinks them (nearest pixel)."""
     return F.interpolate(masks, size=(size, size))
@@ -189,8 +194,7 @@ def train_inpaint(
         for scene, name, texts in zip(painted.scenes, names, painted.captions, strict=True)
     ]
     edit_tokens, edited = base.tokenize(edits).short(), torch.tensor([bool(name) for name in names], device=device)
-    unet = load_part(UNet2DConditionModel, FOLDER) or with_more_inputs(base.unet, 1 + base.vae.config.latent_channels)
-    ready_to_train(unet, device)
+    unet = ready_to_train(unet_for_masks(base), device)
     quick_unet = torch.compile(unet) if compiled else unet  # the same weights
 
     def loss_at(step: int) -> torch.Tensor:

@@ -17,8 +17,7 @@ from ..world.scenes import Scene
 from .base import PICTURES, load_base, load_part, ready_to_train, save_part
 from .data import SHARD, edit_pair, kept, save_whole
 from .diffusion import draw_noise, encode, velocity_loss
-from .inpaint import FOLDER as MASKS
-from .inpaint import with_more_inputs
+from .inpaint import unet_for_masks
 from .loop import BUILD, EVERY, PREVIEW_STEPS, Length, train
 
 FOLDER = "unet_instruct"
@@ -119,12 +118,7 @@ def train_instruct(
     pairs = [edit_pair(i) for i in range(PICTURES)]
     told = base.tokenize([instruction(*pair, reading) for pair in pairs for _ in range(INSTRUCTIONS)])
     told, no_text = told.short().unflatten(0, (-1, INSTRUCTIONS)), base.tokenize([""])
-    unet = load_part(UNet2DConditionModel, FOLDER)
-    if unet is None:
-        masks = load_part(UNet2DConditionModel, MASKS) or with_more_inputs(
-            base.unet, 1 + base.vae.config.latent_channels
-        )
-        unet = without_mask(masks, base.vae.config.scaling_factor)
+    unet = load_part(UNet2DConditionModel, FOLDER) or without_mask(unet_for_masks(base), base.vae.config.scaling_factor)
     ready_to_train(unet, device)
     quick_unet = torch.compile(unet) if compiled else unet  # the same weights
 
