@@ -19,6 +19,9 @@ WRONG: dict[str, dict[int, list[dict[str, str]]]] = {
             {"my_result = ...": "my_result = portrait_format"},  # no edit
             {"my_result = ...": "my_result = prepare_image(portrait_format, size).image"},  # not restored
             {"my_result = ...": "my_result = portrait_format.transpose(2)"},
+            {  # the pipeline's own size
+                "my_result = ...": "my_result = pipe('oil painting', image=portrait_format, strength=0.5).images[0]"
+            },
         ],
     },
     "02_strength": {
@@ -73,8 +76,14 @@ WRONG: dict[str, dict[int, list[dict[str, str]]]] = {
             {"A car on": "A green car on"},  # too little strength
             {"A car on": "A green car on", ", 0.1\n": ", 0.5\n"},  # the usual recipe's is too little, too
             {", 0.1\n": ", 0.3\n"},  # no colour named
+            {"A car on": "A green car on", ", 0.1\n": ", 0.95\n"},  # the street is another
         ],
         3: [
+            {  # three calls
+                "    return ...": "    options = {'strength': 0.8, 'num_inference_steps': 10, 'guidance_scale': 7.5}\n"
+                "    return [pipe(prompt, image=picture, generator=torch.Generator().manual_seed(seed), **options).images[0]"
+                " for seed in seeds]"
+            },
             {
                 "    return ...": "    options = {'strength': 0.7, 'num_inference_steps': 10, 'guidance_scale': 7.5}\n"
                 "    one = torch.Generator().manual_seed(seeds[0])\n"

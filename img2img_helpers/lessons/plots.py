@@ -350,6 +350,7 @@ def plot_recipe(recipe: Recipe, image, made: Sequence[Image.Image]) -> CourseFig
     lines, rows = 1 + max(note.count("\n") for note in notes), -(-len(notes) // columns)
     figure.set_figheight(figure.get_figheight() + 0.2 * lines * rows)
     for ax, note in zip(figure.axes, notes, strict=False):
+        ax.set_anchor("N")  # the room that is left is for the notes
         ax.set_title(note, y=0, pad=-6, va="top", loc="left", fontsize=9)
     return figure
 
