@@ -42,7 +42,7 @@ def main() -> None:
         ("upscale", 10_000, 64, 1e-3),
         ("instruct", 10_000, 32, 5e-4),
         ("tiny", 20_000, 8, 1e-3),
-        ("few_steps", 3000, 32, 5e-4),
+        ("few_steps", 3000, 16, 5e-4),
     ):
         stage = stages.add_parser(name, help=f"train the {name} stage")
         length = stage.add_mutually_exclusive_group()

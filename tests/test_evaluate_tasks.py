@@ -1,10 +1,14 @@
 """The measures of what is made of the base model, on pictures of which the painter knows the answer."""
 
+import ast
 import json
+import re
 import shutil
 import sys
 from collections import Counter
+from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -13,6 +17,27 @@ from classroom_model import evaluate
 from classroom_model.evaluation import bench, instructions, judge, tasks
 from classroom_model.training import tiny
 from classroom_model.world import painter, scenes
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+
+
+@pytest.mark.parametrize(
+    ("lesson", "settings"),
+    [
+        ("06_composition", tasks.CONTROL),
+        ("07_inpainting", tasks.INPAINT),
+        ("08_upscaling", tasks.UPSCALE),
+        ("11_instructions", instructions.CALL),
+    ],
+)
+def test_a_task_is_measured_with_the_settings_that_its_lesson_teaches(lesson, settings):
+    code = [c.source for c in nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", 4).cells if c.cell_type == "code"]
+    calls = [
+        {word.arg: word.value.value for word in node.keywords if isinstance(word.value, ast.Constant)}
+        for node in ast.walk(ast.parse(re.sub(r"^\s*[%!].*$", "", "\n".join(code), flags=re.M)))
+        if isinstance(node, ast.Call)
+    ]
+    assert any(settings.items() <= call.items() for call in calls), f"no call of {lesson} has {settings}"
 
 
 def test_a_case_masks_what_its_prompt_is_about():
@@ -100,7 +125,7 @@ def test_every_task_is_measured_and_shown(one_for_all, sd_folders, tmp_path, mon
     tiny.new_tiny().save_pretrained(one_for_all / tiny.FOLDER)
     upscaler = one_for_all / "unet_upscale" / "config.json"
     upscaler.write_text(json.dumps(json.loads(upscaler.read_text()) | {"sample_size": 48}))
-    for call in (bench.LESSON, tasks.CONTROL, tasks.UPSCALE, instructions.CALL):
+    for call in (bench.LESSON, tasks.INPAINT, tasks.CONTROL, tasks.UPSCALE, instructions.CALL):
         monkeypatch.setitem(call, "num_inference_steps", 2)
     torch.manual_seed(0)
     monkeypatch.setattr(bench, "load_classifier", lambda: judge.Classifier().eval())

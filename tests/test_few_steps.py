@@ -91,6 +91,34 @@ def test_an_untrained_adapter_changes_nothing_and_alone_learns(parts, monkeypatc
         assert any(f".{layer}.lora_A" in name for name in learning), layer
 
 
+def test_the_student_learns_from_two_places_on_each_way(workshop, monkeypatch):
+    """Where it starts, and one that the base model comes by: nothing more need be computed for that."""
+    data.paint_training_set(workshop / "build", 8, 1)
+    passed, learnt_from = [], []
+    step, end = few_steps.Way.step, few_steps.Way.end
+
+    def seen_step(self, noisy, velocity, start, stop):
+        passed.extend(zip(start.tolist(), noisy, strict=True))
+        return step(self, noisy, velocity, start, stop)
+
+    def seen_end(self, noisy, velocity, timesteps):
+        learnt_from.extend(zip(timesteps.tolist(), noisy, strict=True))
+        return end(self, noisy, velocity, timesteps)
+
+    monkeypatch.setattr(few_steps.Way, "step", seen_step)
+    monkeypatch.setattr(few_steps.Way, "end", seen_end)
+    monkeypatch.setattr(few_steps, "train", lambda name, student, loss_at, **options: loss_at(0).backward())
+    few_steps.train_few_steps(loop.Length(steps=1), batch=4, lr=1.0, device_name="cpu")
+    assert len(learnt_from) == 8
+    where = [
+        [i for i, (t, one) in enumerate(passed) if t == at and torch.equal(one, place)] for at, place in learnt_from
+    ]
+    assert [found[0] for found in where[:4]] == [0, 1, 2, 3], "the starts"
+    later = [found[0] for found in where[4:]]
+    assert min(later) >= 4
+    assert len(set(later)) == 4
+
+
 def test_the_stage_trains_on_a_handful_of_pictures(workshop):
     data.paint_training_set(workshop / "build", 8, 1)
     few_steps.train_few_steps(loop.Length(steps=2), batch=2, lr=1.0, device_name="cpu")

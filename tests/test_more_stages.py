@@ -17,6 +17,7 @@ from torch import nn
 
 from classroom_model.training import base, data, inpaint, instruct, loop, tiny
 from classroom_model.world import painter, scenes
+from classroom_model.world.captions import instruction
 
 
 @pytest.fixture
@@ -89,6 +90,34 @@ def test_every_preview_can_be_done():
         assert scene.subject == "portrait" or "crown" not in text
         assert scene.crown == (text == "take the crown off")
         assert bool(scene.flaws) == (text == "make it sharp")
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_text_of_hearsay_is_another_pairs_and_no_map_gives_its_change_away(folder, monkeypatch, share):
+    read, counted = [], []
+    embed = base.Base.embed
+
+    def seen_embed(self, tokens):
+        read.extend(self.tokenizer.batch_decode(tokens, skip_special_tokens=True))
+        return embed(self, tokens)
+
+    def seen_loss(noiser, predicted, clean, noise, timesteps, where):
+        counted.append(where)
+        return predicted.mean()
+
+    monkeypatch.setattr(base.Base, "embed", seen_embed)
+    monkeypatch.setattr(instruct, "velocity_loss", seen_loss)
+    monkeypatch.setattr(instruct, "train", lambda name, unet, loss_at, **options: loss_at(0))
+    monkeypatch.setattr(instruct, "HEARSAY", share)
+    instruct.train_instruct(loop.Length(1), batch=16, lr=1e-4, device_name="cpu")
+    rng, reading = np.random.default_rng([12, 0]), np.random.default_rng(12)
+    picks = rng.integers(12, size=16)
+    written = [[instruction(*data.edit_pair(i), reading) for _ in range(instruct.INSTRUCTIONS)] for i in range(12)]
+    told = [(pick, text) for pick, text in zip(picks, read, strict=True) if text]
+    own = [text in {" ".join(words.lower().split()) for words in written[pick]} for pick, text in told]
+    assert len(told) > 8
+    assert np.mean(own) == 1 if share == 0 else np.mean(own) < 0.6
+    assert torch.equal(counted[0], torch.ones_like(counted[0])) == (share == 1)
 
 
 def test_the_instruct_stage_trains_on_a_handful_of_pairs(folder):
