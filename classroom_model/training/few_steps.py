@@ -130,9 +130,9 @@ def train_few_steps(
     student = with_adapter(base.unet)
     if device.type == "cpu":
         student.set_attn_processor(AttnProcessor())  # see `ready_to_train`
+        # GroupNorm in bf16 takes a CPU fifty times as long where channels are last
+        base.unet.to(memory_format=torch.contiguous_format)
     student.to(device, memory_format=torch.channels_last).train()
-    # which is not trained, and so need not have it: GroupNorm in bf16 takes a CPU fifty times as long where channels are last
-    base.unet.to(memory_format=torch.contiguous_format)
     quick = torch.compile(student) if compiled else student  # the same weights
     nothing = base.embed(base.tokenize([""])).float()
 

@@ -24,7 +24,7 @@ FOLDER = "unet_instruct"
 INSTRUCTIONS = 4  # written for each pair
 DROPOUT = 0.05  # the share trained without the text; as many without the picture, and as many without both
 # of the rest, the share whose text is another pair's. Of a text that is always true guidance makes a caricature: at a scale
-# of 5 what is made sharp was a woodcut, and a lake by night all dark. What is true half of the time wants twice the guidance.
+# of 5 what is made sharp was a woodcut, and a lake by night all strokes. What is true half of the time wants twice the guidance.
 HEARSAY = 0.5
 FOCUS = 4.0  # what an error counts where the edit changes the picture, against 1 elsewhere
 # Mean difference of the latents, which have unit deviation, that counts as a change. Away from what an edit changed it
