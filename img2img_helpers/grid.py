@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from .common.writing import make_folder
-from .lessons.images import example_image, example_names, load_image, prepare_image
+from .lessons.images import example_image, example_mask, example_names, load_image, load_mask, prepare_image
 from .lessons.models import TASKS
 from .lessons.pipelines import load_pipeline
 from .lessons.recipes import EditPass, Recipe, is_same, provenance
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 200  # edits in the overview
 INPUTS = {"inpaint": "mask_image", "controlnet": "control_image"}  # what a task needs beside the picture
-SAME = ("model", "pipeline", "scheduler", "image", *INPUTS.values())  # in all edits of a grid
+SAME = ("model", "adapters", "pipeline", "scheduler", "image", *INPUTS.values())  # in all edits of a grid
 
 
 def combinations(
@@ -164,7 +164,7 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("folder", type=Path, help="where the edits go, and where an earlier run left some")
     parser.add_argument("--task", choices=TASKS, default="img2img")
     parser.add_argument("--image", required=True, help="a file, an address, or the name of an example")
-    parser.add_argument("--mask-image", help="for inpaint: white where the picture is to be painted anew")
+    parser.add_argument("--mask-image", help="for inpaint: white or painted where the picture is to be made anew")
     parser.add_argument("--control-image", help="for controlnet: white edges on black")
     parser.add_argument("--prompts", nargs="+", required=True)
     parser.add_argument("--negative-prompt", default="")
@@ -179,18 +179,26 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
 
 def _prepared(args: argparse.Namespace, pipe) -> tuple[Image.Image, dict[str, Image.Image]]:
     """The picture at the model's size, and by ``pipe``'s arguments what the task needs beside it, which must be as large."""
-    names = [name for name in INPUTS.values() if getattr(args, name)]
-    pictures = [_picture(getattr(args, name)) for name in ("image", *names)]
-    if len({picture.size for picture in pictures}) != 1:
-        raise ValueError(f"--image and {_option(names[0])} differ in size; make them equal.")
+    picture, mask, control = _picture(args.image), _mask(args.mask_image), _picture(args.control_image)
+    for name, other in (("mask_image", mask), ("control_image", control)):
+        if other is not None and other.size != picture.size:
+            raise ValueError(f"--image and {_option(name)} differ in size; make them equal.")
     # an upscaler is given a picture of the size of its latents
     size = pipe.unet.config.sample_size * (1 if args.task == "upscale" else pipe.vae_scale_factor)
-    picture, *others = (prepare_image(picture, size).image for picture in pictures)
-    return picture, dict(zip(names, others, strict=True))
+    prepared, inputs = prepare_image(picture, size), {}
+    if mask is not None:
+        inputs["mask_image"] = prepared.mask(mask)
+    if control is not None:
+        inputs["control_image"] = prepare_image(control, size).image
+    return prepared.image, inputs
 
 
-def _picture(source: str) -> Image.Image:
-    return example_image(source) if source in example_names() else load_image(source)
+def _picture(source: str | None) -> Image.Image | None:
+    return source and (example_image(source) if source in example_names() else load_image(source))
+
+
+def _mask(source: str | None) -> Image.Image | None:
+    return source and (example_mask(source) if source in example_names() else load_mask(source))
 
 
 def _option(name: str) -> str:

@@ -308,6 +308,11 @@ CASES: dict[str, list[Case]] = {
             "Pixels given as floats must lie between 0 and 1, not -0.5 to -0.5; add 1 and halve them.",
         ),
         Case(
+            "whole numbers above 255",
+            lambda g: helpers.load_image(np.asarray(g.car).astype(int) + 100),
+            "Pixels run from 111 to 355; clip them to 0 to 255.",
+        ),
+        Case(
             "whole numbers below 0",
             lambda g: helpers.load_image(np.full((8, 8, 3), -1)),
             "Pixels run from -1 to -1; use 0 to 255 or, in 16 bit, 0 to 65535.",

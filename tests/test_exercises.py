@@ -67,6 +67,12 @@ def test_edit_of_another_size_or_none(car):
         check_edit(car, car, car, color_above=(0, 1))
 
 
+def test_a_black_edit_is_no_matter_of_strength(car):
+    told = check_edit(Image.new("RGB", car.size), car, structure=(0.3, 1))
+    assert not told
+    assert "The edit is black: the safety checker did it" in repr(told)
+
+
 def test_inside_and_outside_a_mask(car):
     mask = example_mask("car").resize((192, 192))
     inside = np.asarray(mask.convert("L")) > 127

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from img2img_helpers import EditPass, Recipe, example_image, grid, load_pipeline, prepare_image
+from img2img_helpers import EditPass, Recipe, example_image, example_mask, grid, load_pipeline, prepare_image
 from img2img_helpers.lessons.models import TASKS
 
 MASK = str(Path(__file__).parent.parent / "book" / "covers" / "01_setup.jpg")  # any picture that is not as large
@@ -101,6 +101,23 @@ def test_every_task_has_its_grid(task, sd_folders, tmp_path, capsys):
     assert not np.array_equal(*(Image.open(files[i]) for i in (0, -1)))
     assert grid.main(call) == 0, "and goes on where it was"
     assert f"made 0 of {count} edits" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", ["as painted on nothing", "of 0 and 1", "an example's"])
+def test_a_mask_is_read_as_one(form, tmp_path, tiny_pipe):
+    inside = np.asarray(example_mask("car")) > 0
+    given = "car"
+    if form != "an example's":
+        given = str(tmp_path / "mask.png")
+        picture = np.zeros((*inside.shape, 4), np.uint8) if "painted" in form else inside.astype(np.uint8)
+        if "painted" in form:
+            picture[inside] = 255, 0, 0, 255
+        Image.fromarray(picture).save(given)
+    args = grid._arguments([str(tmp_path), "--image", "car", "--prompts", "a car", "--mask-image", given])
+    _, inputs = grid._prepared(args, tiny_pipe)
+    mask = np.asarray(inputs["mask_image"])
+    assert set(np.unique(mask)) == {0, 255}
+    assert (mask > 0).mean() == pytest.approx(inside.mean(), abs=0.03)
 
 
 def test_edits_that_cannot_share_a_grid(tiny_pipe, small, tmp_path):

@@ -325,6 +325,38 @@ def test_data_uris_and_bare_base64(picture):
     assert len(str(caught.value)) < 200
 
 
+def test_an_open_file_is_read_from_its_start(picture):
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    for _ in range(2):
+        assert np.array_equal(load_image(file), picture)
+
+
+@pytest.mark.parametrize("around", ["{}\n", " {}", "\t'{}'", '"{}" '])
+def test_what_is_copied_along_with_an_address_or_path_does_no_harm(picture, tmp_path, around):
+    code = base64.b64encode(encoded(picture)).decode()
+    (tmp_path / "a.png").write_bytes(encoded(picture))
+    for source in (f"data:image/png;base64,{code}", str(tmp_path / "a.png")):
+        assert np.array_equal(load_image(around.format(source)), picture)
+    with pytest.raises(ValueError, match=r"^http://127.0.0.1:9/a.png could not be downloaded"):
+        load_image(around.format("http://127.0.0.1:9/a.png"))
+
+
+def test_pixels_that_were_made_brighter_are_to_be_clipped(picture):
+    brighter = np.asarray(picture).astype(int) + 60
+    with pytest.raises(ValueError, match="Pixels run from 60 to 315; clip them to 0 to 255"):
+        load_image(brighter)
+    assert load_image(np.clip(brighter, 0, 255)).size == picture.size
+    dark = np.full((4, 4), 771, np.uint16)  # 3 of 255, in 16 bit
+    for source in (dark, Image.fromarray(dark.astype(np.int32))):
+        assert load_image(source).getpixel((0, 0)) == (3, 3, 3)
+
+
+def test_a_decoded_picture_a_little_below_0_is_to_be_clipped():
+    with pytest.raises(ValueError, match=r"not -0\.03 to 0\.98; replace or clip them"):
+        load_image(np.array([[-0.03, 0.98]]))
+
+
 def gif_with_a_small_first_frame() -> bytes:
     """A screen of 8×6 of which the first frame, red, covers 2×2."""
     data = bytearray(encoded(Image.new("RGB", (2, 2), (200, 0, 0)), "GIF"))
@@ -606,6 +638,15 @@ def test_restore_puts_things_back_in_their_place(fit, shape):
     prepared = prepare_image(original, 256, fit)
     restored = np.asarray(prepared.restore(prepared.image), float)
     assert np.abs(restored - np.asarray(original)).mean() < 3.5  # a shift by 3 pixels gives 6.7 and more
+
+
+@pytest.mark.parametrize("shape", [(1366, 768), (768, 1366), (2048, 1367), (1999, 1325)])
+@pytest.mark.parametrize("size", [64, 192])
+def test_restoring_a_crop_covers_all_that_was_shown(shape, size):
+    prepared = prepare_image(Image.new("RGB", shape, "red"), size, "crop")
+    restored = np.asarray(prepared.restore(Image.new("RGB", (size, size), "blue")))
+    middle = restored[:, shape[0] // 2] if shape[0] > shape[1] else restored[shape[1] // 2]
+    assert (middle == (0, 0, 255)).all()
 
 
 def test_padding_continues_the_edge_and_never_is_black():

@@ -159,6 +159,55 @@ def test_replay_says_what_differs(tiny_pipe, image, tmp_path, capsys):
     assert "another image" in told
 
 
+def test_passes_without_a_lora_are_not_taken_for_those_with_one(sd_folders, image, tmp_path, capsys):
+    import torch
+    from diffusers import StableDiffusionImg2ImgPipeline
+    from peft import LoraConfig
+
+    pipe = StableDiffusionImg2ImgPipeline.from_pretrained(sd_folders["base"], use_safetensors=True)
+    recipe = Recipe(THREE[:1])
+    (plain,) = recipe.run(pipe, image, tmp_path / "plain")
+    torch.manual_seed(0)
+    config = LoraConfig(r=2, target_modules=["to_q", "to_v", "conv1"], init_lora_weights=False)
+    pipe.unet.add_adapter(config, adapter_name="poster")
+    with pytest.raises(ValueError, match="from another recipe or image"):
+        recipe.run(pipe, image, tmp_path / "plain")
+    capsys.readouterr()
+    (styled,) = recipe.run(pipe, image, tmp_path / "styled")
+    assert not np.array_equal(styled, plain)
+    assert "made with adapters none, this is poster (" in capsys.readouterr().out
+    assert np.array_equal(recipe.run(pipe, image, tmp_path / "styled")[0], styled)
+    pipe.set_adapters("poster", 0.5)
+    with pytest.raises(ValueError, match="from another recipe or image"):
+        recipe.run(pipe, image, tmp_path / "styled")
+    pipe.disable_lora()
+    assert np.array_equal(recipe.run(pipe, image, tmp_path / "plain")[0], plain)
+
+
+@pytest.mark.parametrize("kind", ["inpaint", "controlnet"])
+def test_pipelines_that_want_more_than_a_picture_are_refused(sd_folders, one_for_all, image, kind):
+    from img2img_helpers import load_pipeline
+
+    with pytest.raises(
+        ValueError, match=r"An edit needs an img2img pipeline, not StableDiffusion\w+Pipeline; load_pipe"
+    ):
+        Recipe(THREE).run(load_pipeline(kind, str(one_for_all)), image)
+
+
+def test_latents_are_not_chained_where_they_could_not_be_decoded(tiny_pipe, image, monkeypatch):
+    monkeypatch.delattr(type(tiny_pipe), "run_safety_checker")  # Stable Diffusion XL has none
+    with pytest.raises(ValueError, match="cannot chain latents here; use chain='pixels'"):
+        Recipe(THREE, "latents").run(tiny_pipe, image)
+
+
+def test_a_recipe_may_lie_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Recipe(THREE).save("~/lake.json") == tmp_path / "lake.json"
+    assert Recipe.load("~/lake.json") == Recipe(THREE)
+    with pytest.raises(FileNotFoundError, match="There is no recipe file"):
+        Recipe.load("a lake " * 60)
+
+
 def test_a_recipe_tells_nothing_of_the_machine(tiny_pipe, image, tmp_path):
     recipe = Recipe(THREE)
     recipe.run(tiny_pipe, image)

@@ -257,6 +257,26 @@ def test_a_latent_consistency_pipeline_runs_every_step_over_a_shorter_stretch():
         plan_steps(pipe, 0.5, 40)
 
 
+@pytest.mark.parametrize("strength", [0.3, 0.5, 0.9])
+def test_a_scheduler_may_match_flows_beside_its_table_of_noise(strength):
+    scheduler = diffusers.UniPCMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+    )
+    plan = plan_steps(scheduler, strength, 20)
+    scheduler.set_timesteps(20)
+    timestep = scheduler.timesteps[plan.steps_skipped : plan.steps_skipped + 1]
+    kept = scheduler.add_noise(torch.ones(1), torch.zeros(1), timestep).item()
+    assert plan.signal_kept == pytest.approx(kept, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    "name", ["EDMEulerScheduler", "EDMDPMSolverMultistepScheduler", "CMStochasticIterativeScheduler"]
+)
+def test_a_scheduler_that_does_not_tell_its_noise_is_refused(name):
+    with pytest.raises(ValueError, match=f"{name} does not tell how much noise it adds"):
+        plan_steps(getattr(diffusers, name)(), 0.5, 20)
+
+
 def test_what_depends_on_more_than_strength_and_steps_is_refused():
     scheduler, told = diffusers.FlowMatchEulerDiscreteScheduler, "takes its timesteps from more than strength and steps"
     with pytest.raises(ValueError, match=f"FluxImg2ImgPipeline {told}"):

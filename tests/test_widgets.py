@@ -178,6 +178,18 @@ def test_cancelling_and_errors_leave_the_explorer_usable(tiny_pipe, image, monke
     assert "4 of 5 steps" in explorer._told.value
 
 
+def test_a_black_edit_says_why(tiny_pipe, image, monkeypatch):
+    black = lambda self, picture, *_: (torch.zeros_like(picture), [True])  # noqa: E731
+    monkeypatch.setattr(type(tiny_pipe), "run_safety_checker", black)
+    explorer = strength_explorer(tiny_pipe, image, "a lake", num_inference_steps=5)
+    settle(explorer)
+    assert "of 5 steps" in explorer._told.value
+    assert "The edit is black: the safety checker did it" in explorer._told.value
+    assert "Structure kept" not in explorer._told.value
+    page = strength_explorer(tiny_pipe, image, "a lake", num_inference_steps=5, precompute=[0.4])
+    assert "The edit is black" in page.data
+
+
 def test_a_pipeline_of_few_steps_starts_with_four_and_can_take_all(sd_folders, image):
     """And the learner's own pipeline keeps its adapter and its scheduler."""
     pipe = load_pipeline("img2img", str(sd_folders["base"]))

@@ -64,23 +64,31 @@ def open_picture(source, prepare=np.asarray) -> Image.Image:
     if hasattr(source, "__array__"):
         return from_array(prepare(np.asarray(source)))
     if callable(getattr(source, "read", None)):
-        source = source.read()  # an open file
+        if getattr(source, "seekable", lambda: False)():
+            source.seek(0)  # one that was just written, or read before, stands at its end
+        source = source.read()
         if isinstance(source, str):
             raise ValueError("This file was opened as text; open it with open(path, 'rb').")
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _decode(bytes(source), "these bytes")
     if isinstance(source, (dict, tuple, list)):
         return _decode(*_uploaded(source))
-    if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
-        return _decode(_download(source), source)
-    if isinstance(source, str) and source.lower().startswith("data:"):
-        return _decode(_from_data_uri(source), "this data URI")
+    bare = _bare(source) if isinstance(source, str) else ""
+    if bare.lower().startswith(("http://", "https://")):
+        return _decode(_download(bare), bare)
+    if bare.lower().startswith("data:"):
+        return _decode(_from_data_uri(bare), "this data URI")
     if isinstance(source, (str, os.PathLike)):
         return _from_file(source)
     raise ValueError(
         f"An image cannot be made from {type(source).__name__}; give a path, a URL, bytes, a PIL image, "
         f"a NumPy array or an upload widget's value."
     )
+
+
+def _bare(text: str) -> str:
+    """Without what comes along when a path or an address is copied: blanks, and the quotes around a path of Windows."""
+    return text.strip("\"' \t\r\n")
 
 
 def _from_file(source: str | os.PathLike) -> Image.Image:
@@ -91,16 +99,17 @@ def _from_file(source: str | os.PathLike) -> Image.Image:
         raise ValueError(
             f"The text {str(source)[:30]!r}… is no path; give base64 as a data URI, 'data:image/png;base64,…'."
         )
-    path = Path(os.path.expanduser(source))  # unlike Path's, it leaves an unknown ~user as it is
-    bare = str(source).strip("\"' \n")  # as Windows copies a path, in quotes
-    path = path if path.exists() else Path(os.path.expanduser(bare))
+    bare = _bare(str(source))
+    # os.path's functions: Path's raise an error for a text that is too long for a name
+    path = next((p for p in map(os.path.expanduser, (source, bare)) if os.path.exists(p)), os.path.expanduser(bare))
+    path = Path(path)
     if "://" in str(source) or bare.startswith("www."):
         raise ValueError(f"An address must begin with http:// or https://, not {str(source)!r}.")
     if not bare:
         raise ValueError("The path is empty; give that of an image file.")
-    if path.is_dir():
+    if os.path.isdir(path):
         raise ValueError(f"{path.resolve().name!r} is a folder; give the path of an image file in it.")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise FileNotFoundError(f"There is no image file {str(source)!r}; the current folder is {Path.cwd().name!r}.")
     try:
         return _decode(path.read_bytes(), path.name)
@@ -126,13 +135,16 @@ def from_array(array: np.ndarray) -> Image.Image:
     elif array.dtype.kind in "iu" and array.dtype != np.uint8:
         if array.min() < 0 or array.max() > 65535:
             raise ValueError(f"Pixels run from {array.min()} to {array.max()}; use 0 to 255 or, in 16 bit, 0 to 65535.")
-        # whole numbers wider than 8 bit that never leave 0 to 255 are 8-bit pixels in a wide type
+        # whole numbers wider than 8 bit that never leave 0 to 255 are 8-bit pixels in a wide type; a little more, and they
+        # are such that were made brighter
+        if array.dtype != np.uint16 and 255 < array.max() < 1024:
+            raise ValueError(f"Pixels run from {array.min()} to {array.max()}; clip them to 0 to 255.")
         eight_bit = array.max() <= 255 and array.dtype != np.uint16
         array = array.astype(np.uint8) if eight_bit else np.round(array / 257).astype(np.uint8)
     elif array.dtype.kind == "f":
         low, high = array.min(), array.max()
         if not -0.5 / 255 <= low <= high <= 255.5 / 255:  # which round to 8 bit; nan is neither
-            signed = -1.01 < low < 0 and high < 1.01
+            signed = -1.01 < low < -0.25 and high < 1.01  # a VAE's answer, once halved, is a little below 0 as well
             advice = "divide them by 255" if high > 2 else "add 1 and halve them" if signed else "replace or clip them"
             raise ValueError(f"Pixels given as floats must lie between 0 and 1, not {low:.4g} to {high:.4g}; {advice}.")
         array = np.clip(np.round(array.astype(np.float64) * 255), 0, 255).astype(np.uint8)

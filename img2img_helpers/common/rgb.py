@@ -79,6 +79,8 @@ def _scaled_to_8_bit(image: Image.Image) -> Image.Image:
     bits = tags.get(_BITS_PER_SAMPLE, (16,))[0]
     if array.dtype.kind in "iu" and 8 < bits < 16:
         array = np.round(array * (65535 / (2**bits - 1))).astype(np.uint16)
+    elif array.dtype.kind in "iu" and array.min() >= 0 and 255 < array.max() <= 65535:
+        array = array.astype(np.uint16)  # a file's, so 16 bit however dark
     grey = from_array(array)
     if tags.get(_PHOTOMETRIC) == 0 and array.dtype.kind in "iu":  # WhiteIsZero, which Pillow heeds up to 8 bits only
         grey = grey.point(lambda value: 255 - value)

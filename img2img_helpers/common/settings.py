@@ -65,10 +65,10 @@ def text(name: str, value) -> str:
 
 
 def path(name: str, value) -> Path:
-    """``value`` as a path."""
+    """``value`` as a path, ``~`` the home folder."""
     if not isinstance(value, (str, os.PathLike)):
         raise ValueError(f"{name} must be a path in quotes, such as 'edits/one.png', not {short(value)}.")
-    return Path(value)
+    return Path(os.path.expanduser(value))  # unlike Path's, it leaves an unknown ~user as it is
 
 
 def short(value) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..common.settings import listed, number, short
 from .images import load_image
-from .measure import as_mask, color_distance, structure_similarity
+from .measure import BLACK, as_mask, color_distance, is_black, structure_similarity
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,8 @@ def check_edit(result, original, mask=None, *, hint: str = "", **ranges: tuple[f
             f"The edit is {result.width}×{result.height} pixels, the original {original.width}×{original.height}; "
             f"give the original's size back.",
         )
+    if is_black(result) and not is_black(original):
+        return Feedback(False, f"Not yet. {BLACK}")
     told = []
     for measure, part, low, high in targets:
         label = measure.label + (f" {part} the mask" if part else "")

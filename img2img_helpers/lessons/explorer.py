@@ -15,7 +15,7 @@ from PIL import Image
 from ..common.devices import is_out_of_memory, out_of_memory_advice
 from ..common.settings import checked, listed, short, text
 from .images import load_for
-from .measure import structure_similarity
+from .measure import BLACK, is_black, structure_similarity
 from .strength import NothingRunsError, plan_steps
 from .sweep import own_copy, strength_sweep
 from .widgets import StaticWidget, encoded, picture_slider
@@ -143,11 +143,10 @@ class StrengthExplorer(ipywidgets.VBox):
             return tensors
 
         edit = pipe(image=self._image, generator=generator, callback_on_step_end=step, **call).images[0]
-        kept = structure_similarity(self._image, edit)
         told = (
             f"<b>{plan.steps_run} of {plan.num_inference_steps} steps</b> run, from timestep {plan.start_timestep:g}, where "
             f"{plan.signal_kept:.0%} of the signal is left: {plan.unet_calls} UNet calls. "
-            f"<b>Structure kept: {kept:.2f}</b>"
+            f"<b>{_kept(self._image, edit)}</b>"
         )
         return edit, told
 
@@ -185,6 +184,11 @@ def _decoded(preview, pipe: DiffusionPipeline, latents) -> Image.Image:
     with torch.no_grad():
         shown = preview.decode(latents.to(preview.device, preview.dtype) / preview.config.scaling_factor).sample
     return pipe.image_processor.postprocess(shown)[0]
+
+
+def _kept(image: Image.Image, edit: Image.Image) -> str:
+    """How much of ``image`` an edit kept; of a black one, why there is nothing to measure."""
+    return BLACK if is_black(edit) else f"Structure kept: {structure_similarity(image, edit):.2f}"
 
 
 def has_few_steps(pipe: DiffusionPipeline) -> bool:
@@ -266,7 +270,7 @@ def _precomputed(pipe, image: Image.Image, strengths: list[float], start: dict) 
         plan = plan_steps(pipe, strength, start["num_inference_steps"])
         captions.append(
             f"{plan.steps_run} of {start['num_inference_steps']} steps run, from timestep {plan.start_timestep:g}. "
-            f"Structure kept: {structure_similarity(image, edit):.2f}"
+            f"{_kept(image, edit)}"
         )
     middle = min(range(len(strengths)), key=lambda i: abs(strengths[i] - start["strength"]))
     return picture_slider(edits, [f"{s:g}" for s in strengths], captions=captions, beside=image, selected=middle)

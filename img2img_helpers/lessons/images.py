@@ -45,10 +45,11 @@ def load_for(pipe, source) -> Image.Image:
     """:func:`load_image`, but refusing a size that ``pipe`` would cut.
 
     Raises:
-        ValueError: if ``pipe`` edits no images, or a side is no multiple of ``pipe.vae_scale_factor``; says what to do.
+        ValueError: if ``pipe`` is not for img2img, or a side is no multiple of ``pipe.vae_scale_factor``; says what to do.
     """
-    takes = inspect.signature(type(pipe).__call__).parameters.values() if callable(pipe) else ()
-    if not any(each.name == "strength" or each.kind == each.VAR_KEYWORD for each in takes):
+    takes = inspect.signature(type(pipe).__call__).parameters if callable(pipe) else {}
+    edits = "strength" in takes or any(each.kind == each.VAR_KEYWORD for each in takes.values())
+    if not edits or {"mask_image", "control_image"} & takes.keys():  # which nobody here could give it
         raise ValueError(
             f"An edit needs an img2img pipeline, not {type(pipe).__name__}; load_pipeline('img2img') gives one."
         )
@@ -157,9 +158,10 @@ class PreparedImage:
             box = (left * scale_x, top * scale_y, right * scale_x, bottom * scale_y)
             return result.resize(self.original.size, Image.Resampling.LANCZOS, box=box)
         # where in the original, in its pixels, the prepared image lies
-        shrink = self.original.width / (right - left)
-        shown = tuple(max(1, round(n * shrink)) for n in self.image.size)
-        corner = (round(-left * shrink), round(-top * shrink))
+        wide, high = self.original.width / (right - left), self.original.height / (bottom - top)
+        corner = (round(-left * wide), round(-top * high))
+        end = (round((self.image.width - left) * wide), round((self.image.height - top) * high))
+        shown = tuple(max(1, last - first) for first, last in zip(corner, end, strict=True))
         whole = self.original.copy()
         whole.paste(result.resize(shown, Image.Resampling.LANCZOS), corner)
         return whole

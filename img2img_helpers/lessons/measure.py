@@ -7,6 +7,15 @@ from PIL import Image
 
 from .images import load_image, load_mask
 
+BLACK = (
+    "The edit is black: the safety checker did it, often by mistake, or numbers overflowed. Try another seed or prompt; "
+    "lesson 10 tells the two apart."
+)
+
+
+def is_black(picture: Image.Image) -> bool:
+    return picture.getbbox() is None
+
 
 def structure_similarity(image, other, where=None) -> float:
     """How alike the shapes of two images are: 1 the same, about 0 unrelated. Colour is ignored.

@@ -134,7 +134,7 @@ def card_for(model: str) -> ModelCard:
             f"{model!r} is a single file, and load_pipeline takes a folder in diffusers' format; make one with "
             f"diffusers.StableDiffusionPipeline.from_single_file(…).save_pretrained('my-model')."
         )
-    is_folder = bool(model) and folder.is_dir()
+    is_folder = bool(model) and os.path.isdir(folder)  # Path's own raises an error for a text too long for a name
     if not is_folder and (model.count("/") != 1 or model.startswith((".", "/", "~")) or model.endswith("/")):
         raise ValueError(
             f"There is no model {model!r}; choose {quoted(MODELS)}, a hub id such as "

@@ -125,7 +125,7 @@ class Recipe:
 
         Raises:
             ValueError: before anything is run: if a pass would run no step, if the image has a size that
-                ``pipe`` would cut, or if ``folder`` holds the passes of another recipe.
+                ``pipe`` would cut, if ``pipe`` is not one of Stable Diffusion 1 or 2 and ``chain`` is ``latents``, or if ``folder`` holds the passes of another recipe.
             OSError: before anything is run: if ``folder`` cannot be made. A disk that is full later is a warning.
         """
         from tqdm.auto import tqdm
@@ -136,6 +136,8 @@ class Recipe:
                 plan_steps(pipe, one.strength, one.num_inference_steps)
             except ValueError as error:
                 raise ValueError(f"Pass {number}: {error}") from error
+        if self.chain == "latents" and not hasattr(pipe, "run_safety_checker"):
+            raise ValueError(f"{type(pipe).__name__} cannot chain latents here; use chain='pixels'.")
         here = provenance(pipe, image)
         store = None
         if folder is not None:
@@ -179,11 +181,11 @@ class Recipe:
 
         Returns:
             An empty list if nothing differs or it was never run. The result is then the same image, unless the
-            model's weights were changed in memory, as a LoRA does.
+            model's own weights were changed in memory, as by ``fuse_lora``.
         """
         told = []
-        for name, before in self.made_with.items():
-            now = made_with.get(name)
+        for name, before in ({"adapters": "none"} | self.made_with if self.made_with else {}).items():
+            now = made_with.get(name, "none")
             if now != before and name == "image":
                 told.append("This is another image than the recipe was made with, or its pixels have changed.")
             elif now != before:
@@ -225,7 +227,7 @@ class Recipe:
             ValueError: if it holds no recipe, or one with a wrong entry; says which.
         """
         path = as_path("path", path)
-        if not path.is_file():
+        if not os.path.isfile(path):  # Path's own raises an error for a text too long for a name
             raise FileNotFoundError(
                 f"There is no recipe file {str(path)!r}; the current folder is {Path.cwd().name!r}."
             )
@@ -305,7 +307,7 @@ class _Store:
         _save_png(self._png(number), picture, self._up_to(number)._as_data())  # last: a pass with a picture is whole
 
 
-def is_same(one: Recipe, other: Recipe, names: Iterable[str] = ("model", "scheduler", "image")) -> bool:
+def is_same(one: Recipe, other: Recipe, names: Iterable[str] = ("model", "adapters", "scheduler", "image")) -> bool:
     """Whether two recipes differ in nothing but what they were made with, and of that in none of ``names``."""
     return (one.passes, one.chain) == (other.passes, other.chain) and all(
         one.made_with.get(name) == other.made_with.get(name) for name in names
@@ -350,6 +352,7 @@ def provenance(pipe: DiffusionPipeline, image: Image.Image, **others: Image.Imag
     return {
         "model": Path(name).name if Path(name).exists() else name,  # a folder's path is nobody else's business
         "pipeline": type(pipe).__name__,
+        **_adapters(pipe),
         "scheduler": f"{type(pipe.scheduler).__name__} ({_digest(pipe.scheduler.to_json_string().encode())[:8]})",
         "device": device,
         "dtype": str(pipe.dtype).removeprefix("torch."),
@@ -357,6 +360,22 @@ def provenance(pipe: DiffusionPipeline, image: Image.Image, **others: Image.Imag
         "diffusers": version("diffusers"),
         **digests,
     }
+
+
+def _adapters(pipe: DiffusionPipeline) -> dict[str, str]:
+    """Which LoRAs change what ``pipe`` makes, and a digest of their weights and scales; empty if none does."""
+    names, digest = set(), hashlib.sha256()
+    for part in pipe.components.values():
+        for place, layer in part.named_modules() if getattr(part, "peft_config", None) else ():
+            if not hasattr(layer, "lora_A") or layer.disable_adapters:
+                continue
+            for name in layer.active_adapters:
+                if name in layer.lora_A and layer.scaling[name]:
+                    names.add(name)
+                    digest.update(f"{place} {name} {layer.scaling[name]:g}".encode())
+                    for weight in (layer.lora_A[name].weight, layer.lora_B[name].weight):
+                        digest.update(weight.detach().float().cpu().numpy().tobytes())
+    return {"adapters": f"{', '.join(sorted(names))} ({digest.hexdigest()[:8]})"} if names else {}
 
 
 def _digest(data: bytes) -> str:

@@ -77,7 +77,7 @@ def plan_steps(
 
     Raises:
         ValueError: when a value is out of range, when the scheduler cannot make that many steps, or when the
-            pipeline's timesteps depend on more than these settings.
+            pipeline's timesteps depend on more than these settings, or the scheduler keeps how much noise it adds to itself.
         NothingRunsError: a ``ValueError`` for when no step would run (diffusers itself then fails
             with "cannot reshape tensor of 0 elements"); names values that would work.
 
@@ -128,12 +128,17 @@ class _Rule:
         if not hasattr(self.scheduler, "set_timesteps"):
             raise ValueError(f"plan_steps needs a diffusers pipeline or scheduler, not {type(source).__name__}.")
         call = type(source).__call__ if is_pipeline and callable(source) else None
-        is_flow = not hasattr(self.scheduler, "alphas_cumprod")
-        own_sigmas = call is not None and is_flow and "linspace" in inspect.getsource(call)
+        has_table = hasattr(self.scheduler, "alphas_cumprod")
+        own_sigmas = call is not None and not has_table and "linspace" in inspect.getsource(call)
         if own_sigmas or self.scheduler.config.get("use_dynamic_shifting"):
             raise ValueError(
                 f"{type(source).__name__} takes its timesteps from more than strength and steps, such as the picture's "
                 f"size, so plan_steps cannot tell them; count them in a callback_on_step_end."
+            )
+        if not has_table and not _is_flow(self.scheduler):
+            raise ValueError(
+                f"{type(self.scheduler).__name__} does not tell how much noise it adds, so plan_steps cannot say what is left of "
+                f"the picture; use another scheduler, such as DDIMScheduler."
             )
         # latent consistency: the scheduler itself is told the strength
         self.is_consistency = call is not None and "original_inference_steps" in inspect.signature(call).parameters
@@ -170,9 +175,15 @@ class _Rule:
         return advice + (f", or num_inference_steps {enough} or more" if enough else "")
 
 
+def _is_flow(scheduler: SchedulerMixin) -> bool:
+    """Whether ``scheduler`` mixes picture and noise in straight lines, as for flow matching."""
+    own = not hasattr(scheduler, "alphas_cumprod") and hasattr(scheduler, "scale_noise")
+    return own or bool(scheduler.config.get("use_flow_sigmas"))
+
+
 def signal_at(scheduler: SchedulerMixin, timestep: float) -> float:
-    """√ᾱ at a timestep, between two whole ones interpolated; 1 − t/T for flow-matching schedulers."""
-    if not hasattr(scheduler, "alphas_cumprod"):
+    """√ᾱ at a timestep, between two whole ones interpolated; 1 − t/T for flow matching."""
+    if _is_flow(scheduler):
         return 1 - timestep / scheduler.config.num_train_timesteps
     # add_noise leaves the table on the GPU that it worked on
     kept = scheduler.alphas_cumprod.float().cpu().sqrt().numpy()
