@@ -34,7 +34,7 @@ TRY_HERE = {
     "05_object_edits": (
         "## 4.",
         "Or look for the strength by hand, in this page.",
-        {"picture": "car", "prompt": "a blue car on a city street", "strength": "0.4"},
+        {"picture": "car", "prompt": "a blue car on a city street", "strength": "0.5"},
     ),
     "11_instructions": (
         "## 6.",
