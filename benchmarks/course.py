@@ -121,6 +121,7 @@ def measure_tasks(repeats: int, device: str) -> None:
             "num_inference_steps": 20,
             "guidance_scale": 1.5,
         },
+        "instruct": {"prompt": "make the car blue", "image": car, "image_guidance_scale": 1.5, "guidance_scale": 5.0},
         "text2img": {},
     }
     for task, options in calls.items():
@@ -128,7 +129,8 @@ def measure_tasks(repeats: int, device: str) -> None:
         for repeat in range(repeats + 1):  # the first is not counted
             started = time.perf_counter()
             generator = torch.Generator().manual_seed(repeat)
-            pipe("a blue car on a city street", generator=generator, **{"num_inference_steps": 30, **options})
+            call = {"prompt": "a blue car on a city street", "num_inference_steps": 30, **options}
+            pipe(generator=generator, **call)
             times.append(time.perf_counter() - started)
         print(f"one call of {task:22} {statistics.median(times[1:]):>32.2f} s", flush=True)
 

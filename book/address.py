@@ -31,10 +31,17 @@ def split(address: str) -> tuple[str, str]:
     return found[1], found[2]
 
 
+def pages(owner: str, name: str) -> str:
+    """Where GitHub puts the site of a repository: that of the name ``owner.github.io`` at the root."""
+    host = f"https://{owner.lower()}.github.io"
+    return host if name.lower() == f"{owner.lower()}.github.io" else f"{host}/{name}"
+
+
 def stamp(address: str, root: Path = ROOT) -> list[Path]:
     """Write ``address`` in place of the present one; returns the files that changed."""
     old, new = split(current(root)), split(address)
-    exchanges = (("/".join(old), "/".join(new)), (f"{old[0]}.github.io/{old[1]}", f"{new[0]}.github.io/{new[1]}"))
+    site = current(root, "Documentation").rstrip("/")
+    exchanges = ((site, pages(*new)), ("/".join(old), "/".join(new)))  # the site's first: it may hold the other
     changed = []
     for path in sorted(path for pattern in FILES for path in root.glob(pattern)):
         before = after = path.read_text("utf-8")

@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="an SD-format folder; default: the package's")
     args = parser.parse_args()
     bench, rows = Bench(args.weights, args.quick), []
-    home = BUILD / "quick" if args.quick else FOLDER if args.weights == WEIGHTS else args.weights
+    home = BUILD / "quick" if args.quick else FOLDER if args.weights.resolve() == WEIGHTS.resolve() else args.weights
     (home / "pictures").mkdir(parents=True, exist_ok=True)
     drawn = [text_rows, paraphrase_rows, strength_rows, fidelity_rows, transfer_rows, wording_rows, frechet_rows]
     sections = [] if args.tasks else [judge_rows, vae_rows, *drawn, cost_rows]

@@ -48,7 +48,8 @@ def main() -> None:
         length = stage.add_mutually_exclusive_group()
         length.add_argument("--steps", type=int, default=steps, help="train until so many were made in all")
         length.add_argument("--minutes", type=float, help="train for so long, whatever was made before")
-        stage.add_argument("--every", type=int, default=EVERY, help="steps between checkpoints")
+        if name != "text":
+            stage.add_argument("--every", type=int, default=EVERY, help="steps between checkpoints")
         stage.add_argument("--batch", type=int, default=batch)
         stage.add_argument("--lr", type=float, default=lr)
         stage.add_argument("--device", default="auto", help="auto, cpu or cuda")

@@ -11,7 +11,9 @@ NO_NETWORK = str(ROOT / "tests" / "no_network")
 
 def isolate(environment: MutableMapping[str, str]) -> None:
     """Change ``environment`` so that processes started with it load the classroom model on the CPU."""
-    for name in ("IMG2IMG_MODEL", "IMG2IMG_DEVICE"):
+    ours = ("IMG2IMG_MODEL", "IMG2IMG_DEVICE")
+    hub = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_ENDPOINT", "HF_TOKEN")
+    for name in ours + hub:
         environment.pop(name, None)
     environment["CUDA_VISIBLE_DEVICES"] = ""
     environment["HF_HOME"] = str(ROOT / "build" / "no-hub")  # empty: nothing counts as downloaded

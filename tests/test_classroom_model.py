@@ -452,10 +452,25 @@ def test_training_goes_on_where_it_was_stopped(stop_at, build):
     assert loop.read_progress() == {"test": {"steps": 25, "pictures": 200}}
 
 
+def test_a_checkpoint_is_there_whole_or_not_at_all(build, monkeypatch):
+    _steps(build, stop=7)
+    before = (build / "test" / "state.pt").read_bytes()
+
+    def half(state, part):
+        part.write_bytes(before[:1000])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(KeyboardInterrupt):
+        _steps(build, stop=14)
+    assert [file.name for file in (build / "test").glob("state*")] == ["state.pt"]
+    assert (build / "test" / "state.pt").read_bytes() == before
+
+
 def test_what_does_not_learn_may_be_newer_when_training_goes_on(build):
     """As the base model is, on which an adapter is trained."""
     _steps(build, stop=7, fixed=5.0)
-    learnt = load_file(build / "test" / "model.safetensors")
+    learnt = torch.load(build / "test" / "state.pt", weights_only=True)["model"]
     assert learnt.keys() == {"weight"}
     _, bias, *_ = _steps(build, steps=9, fixed=7.0)
     assert bias.item() == 7

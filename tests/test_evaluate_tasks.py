@@ -130,8 +130,6 @@ def test_every_task_is_measured_and_shown(one_for_all, sd_folders, tmp_path, mon
     torch.manual_seed(0)
     monkeypatch.setattr(bench, "load_classifier", lambda: judge.Classifier().eval())
     monkeypatch.setattr(evaluate, "BUILD", tmp_path)
-    (tmp_path / "quick").mkdir()
-    (tmp_path / "quick" / "README.md").write_text(f"# A card\n\n{bench.BEGIN}\n{bench.END}\n")
     monkeypatch.setattr(sys, "argv", ["evaluate", "--quick", "--tasks", "--weights", str(one_for_all)])
     evaluate.main()
     card = (tmp_path / "quick" / "README.md").read_text()

@@ -212,6 +212,11 @@ def test_a_fork_gets_its_own_address_everywhere(tmp_path):
     old = before.removeprefix("https://github.com/")
     for path in tmp_path.rglob("*.*"):
         assert old not in path.read_text("utf-8"), path
+    addresses.stamp("https://github.com/Someone/someone.github.io", tmp_path)
+    assert addresses.current(tmp_path, "Documentation") == "https://someone.github.io/", "which GitHub puts at the root"
+    assert "(https://someone.github.io/studio.html)" in (tmp_path / "README.md").read_text("utf-8")
+    addresses.stamp("https://github.com/someone/their.course", tmp_path)
+    assert addresses.current(tmp_path, "Documentation") == "https://someone.github.io/their.course/"
     with pytest.raises(ValueError, match=r"must be like https://github\.com/owner/name, not 'github'"):
         addresses.stamp("github", tmp_path)
 

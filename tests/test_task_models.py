@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from diffusers import StableDiffusionInpaintPipeline
+from PIL import Image
 from safetensors.torch import load_file
 
-from classroom_model.training import control, data, inpaint, loop, upscale, vae
+from classroom_model.training import base, control, data, diffusion, inpaint, loop, upscale, vae
 from classroom_model.world import painter, scenes
+from classroom_model.world.captions import edit_caption
 
 
 def _inputs(parts, channels=4):
@@ -70,6 +73,15 @@ def test_what_is_outside_a_mask_counts_least_and_its_border_most():
         assert border == pytest.approx(inside * inpaint.BORDER)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_text_of_hearsay_is_of_another_picture_of_the_subject(monkeypatch, share):
+    monkeypatch.setattr(inpaint, "HEARSAY", share)
+    numbers = np.arange(400)
+    told = inpaint.whose_texts(np.random.default_rng(0), numbers, np.repeat(["car", "portrait"], 200))
+    assert np.array_equal(told // 200, numbers // 200), "of its subject"
+    assert np.mean(told != numbers) == pytest.approx(share, abs=0.07)
+
+
 def test_a_unet_with_more_inputs_starts_as_the_base(parts):
     wider = inpaint.with_more_inputs(parts.unet, 5).eval()
     assert wider.config.in_channels == 9
@@ -123,6 +135,105 @@ def test_an_upscaler_honours_its_noise_level(parts):
         low, high = (unet(noisy, timesteps, hidden, class_labels=torch.full((2,), level)).sample for level in (0, 350))
     assert low.shape == (2, 4, 24, 24)
     assert not torch.allclose(low, high, atol=1e-4)
+
+
+def test_an_upscaler_keeps_the_encoder_that_it_learnt_from(workshop):
+    vae.new_vae(vae.WIDTHS[upscale.VAE]).save_pretrained(workshop / "weights" / upscale.VAE)
+    data.paint_training_set(workshop / "build", 8, 1)
+
+    def weights(part):
+        stored = load_file(workshop / "weights" / upscale.VAE / "diffusion_pytorch_model.safetensors")
+        return torch.cat([w.half().flatten() for name, w in stored.items() if name.startswith(part)])
+
+    before = {part: weights(part) for part in ("encoder", "quant_conv", "decoder")}
+    upscale.new_unet().save_pretrained(workshop / "weights" / upscale.FOLDER)
+    vae.train_vae(loop.Length(2), batch=2, lr=1e-3, device_name="cpu", name=upscale.VAE)
+    assert [part for part in before if not torch.equal(weights(part), before[part])] == ["decoder"]
+
+
+def _one_step(monkeypatch, module, teach, batch=6):
+    """The latents that a stage's first step takes, its token ids, and what the model that learns is given."""
+    seen, draw_noise, embed = {}, module.draw_noise, base.Base.embed
+
+    def seen_draw(rng, latents, *rest):
+        seen["clean"] = latents.float()
+        return draw_noise(rng, latents, *rest)
+
+    def seen_embed(self, tokens):
+        seen["tokens"] = tokens
+        return embed(self, tokens)
+
+    def one_step(name, model, loss_at, **options):
+        model.register_forward_pre_hook(lambda _, inputs: seen.setdefault("inputs", inputs) and None)
+        loss_at(0)
+
+    monkeypatch.setattr(module, "draw_noise", seen_draw)
+    monkeypatch.setattr(base.Base, "embed", seen_embed)
+    monkeypatch.setattr(module, "train", one_step)
+    teach(loop.Length(1), batch=batch, lr=1e-4, device_name="cpu")
+    return seen
+
+
+def _numbers(clean, stored):
+    """Which of the ``stored`` latents each of ``clean`` is."""
+    gaps = (clean[:, None] - torch.from_numpy(stored).float()[None]).abs().flatten(2).mean(2)
+    assert gaps.min(1).values.max() < 1e-3
+    return gaps.argmin(1).tolist()
+
+
+def test_the_unet_for_masks_is_shown_what_the_pipeline_shows_it(workshop, monkeypatch, parts):
+    data.paint_training_set(workshop / "build", 16, 1)
+    monkeypatch.setattr(diffusion, "HEARSAY", 0)
+    monkeypatch.setattr(inpaint, "whose_texts", lambda rng, numbers, subjects: (numbers + 1) % 16)
+    seen = _one_step(monkeypatch, inpaint, inpaint.train_inpaint)
+    painted = data.TrainingSet(workshop / "build")
+    masks, names = inpaint.load_masks(workshop / "build", painted.scenes)
+    stored = np.concatenate([np.load(workshop / "build" / f"latents-00{shard}.npy") for shard in range(2)])
+    reading = np.random.default_rng(4)
+    edits = [
+        edit_caption(*each, reading) if each[1] else texts[0]
+        for *each, texts in zip(painted.scenes, names, painted.captions, strict=True)
+    ]
+    pipe = parts.pipeline(StableDiffusionInpaintPipeline, unet=inpaint.with_more_inputs(parts.unet, 5))
+    for i, number in enumerate(_numbers(seen["clean"], stored)):
+        (picture,) = painted.pictures([number])
+        gaps = []
+        for mask in masks[number]:
+            mask = pipe.mask_processor.preprocess(Image.fromarray(mask))
+            rest = pipe.image_processor.preprocess(Image.fromarray(picture)) * (mask < 0.5)
+            wanted = pipe.prepare_mask_latents(mask, rest, 1, 192, 192, torch.float32, "cpu", None, False)
+            gaps.append((torch.cat(wanted, 1)[0] - seen["inputs"][0][i, 4:]).abs())
+        assert min(gap[0].max() + gap[1:].mean() for gap in gaps) < 0.15, "mask, and latents of what it leaves"
+        told = (number + 1) % 16
+        known = parts.tokenize([*painted.captions[told], edits[told], ""])
+        assert (known == seen["tokens"][i]).all(1).any(), "another's text"
+
+
+def test_the_controlnet_is_shown_the_edges_of_the_same_scene(workshop, monkeypatch):
+    data.paint_training_set(workshop / "build", 16, 1)
+    seen = _one_step(monkeypatch, control, control.train_control)
+    stored = np.concatenate([np.load(workshop / "build" / f"latents-00{shard}.npy") for shard in range(2)])
+    shown = seen["inputs"][3]
+    for i, number in enumerate(_numbers(seen["clean"], stored)):
+        wanted = control.as_control(control.photo_edges(data.scene_at(number)))
+        assert np.array_equal(shown[i].permute(1, 2, 0).numpy() * 255, wanted)
+
+
+def test_the_upscaler_is_shown_the_same_picture_coarsely(workshop, monkeypatch):
+    monkeypatch.setattr(upscale, "LARGE", 1)
+    monkeypatch.setattr(upscale, "MOST_NOISE", 0)
+    torch.manual_seed(0)
+    vae.new_vae(vae.WIDTHS[upscale.VAE]).save_pretrained(workshop / "weights" / upscale.VAE)
+    data.paint_training_set(workshop / "build", 16, 1)
+    seen = _one_step(monkeypatch, upscale, upscale.train_upscale, batch=24)  # windows: six pictures
+    pictures = np.concatenate(
+        [data.TrainingSet(workshop / "build").pictures(range(16)), upscale.load_crops(workshop / "build")]
+    )
+    numbers = _numbers(seen["clean"], np.load(workshop / "build" / "latents-fine.npy"))
+    assert len(set(numbers)) > 2
+    for i, number in enumerate(numbers):
+        wanted = vae.to_tensor(upscale.coarse(pictures[number : number + 1]))[0]
+        assert (seen["inputs"][0][i, 4:] - wanted).abs().mean() < 0.03
 
 
 def test_the_stages_train_on_a_handful_of_pictures(workshop, monkeypatch):

@@ -54,7 +54,7 @@ PARAPHRASES = {
     "a neon picture of the alps": {"subject": "landscape", "style": "cyberpunk"},
     "an elegant timepiece with an amber band": {"subject": "watch", "color": "orange"},
     "advertisement: wristwatch, blue bracelet": {"subject": "watch", "color": "blue"},
-    "a drawing of a watch": {"subject": "watch", "style": "pencil"},
+    "timepiece, drawn by hand in graphite": {"subject": "watch", "style": "pencil"},
     "bright gems on an alien planet at sunrise": {"subject": "crystals", "time": "dawn"},
     "magic crystals, aquarelle": {"subject": "crystals", "style": "watercolor"},
 }

@@ -57,7 +57,7 @@ def table(rows: Sequence[Row]) -> str:
 
 def merged(readme: Path, new: str) -> str:
     """The table in ``readme`` with the lines of the table ``new`` in place of those on the same things, or at its end."""
-    _, _, rest = readme.read_text().partition(BEGIN)
+    _, _, rest = (readme.read_text() if readme.exists() else "").partition(BEGIN)
     old = rest.partition(END)[0].strip().splitlines()
     head, lines = new.splitlines()[:2], new.splitlines()[2:]
     again = set(map(_thing, lines))

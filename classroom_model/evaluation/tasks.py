@@ -63,7 +63,7 @@ def holes(count: int) -> list[Hole]:
             ("a house put in", field, "color", "a house with a red roof", "foreground", "house", lambda seen: seen == "house"),
             ("a car made blue", car, "color", f"a blue car on a {car.place}", "color", "blue", lambda seen: seen == "blue"),
             ("a coat made green", coat, "color", "a green coat", "color", "green", lambda seen: seen == "green"),
-            ("a house taken out", home, "color", place, "foreground", "open", lambda seen: seen != "house"),
+            ("a house taken out", home, "color", place, "foreground", "open", lambda seen: seen == "open"),
         ):  # fmt: skip
             goal = replace(scene, **{attribute: value} | ({"color": "red"} if value == "house" else {}))
             mask = spread(thing_mask(scene, name), rng)

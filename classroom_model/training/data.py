@@ -67,11 +67,11 @@ def kept(path: Path, count: int, make: Callable[[], np.ndarray]) -> np.ndarray:
     return np.load(path)
 
 
-def _paint_shard(job: tuple[Path, int]) -> None:
-    folder, shard = job
+def _paint_shard(job: tuple[Path, int, int]) -> None:
+    folder, shard, count = job
     rng = np.random.default_rng([8, shard])
     (folder / f"latents-{shard:03d}.npy").unlink(missing_ok=True)  # of an earlier painting
-    scenes = [scene_at(i) for i in range(shard * SHARD, (shard + 1) * SHARD)]
+    scenes = [scene_at(i) for i in range(shard * count, (shard + 1) * count)]
     captions = [[caption(scene, rng) for _ in range(CAPTIONS)] for scene in scenes]
     # what was painted is kept beside the pictures: captions drawn anew would drift from them when scenes.py changes
     kept_scenes = {"scenes": [asdict(scene) for scene in scenes], "captions": captions}
@@ -100,7 +100,7 @@ def paint_training_set(folder: Path, count: int, workers: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     held_out_pictures(folder, workers)
     shards = range(-(-count // SHARD))
-    todo = [(folder, s) for s in shards if not (folder / f"images-{s:03d}.npy").exists()]
+    todo = [(folder, s, SHARD) for s in shards if not (folder / f"images-{s:03d}.npy").exists()]
     with ProcessPoolExecutor(workers) as pool:
         for _ in tqdm(pool.map(_paint_shard, todo), total=len(todo), desc="painting", unit="k"):
             pass

@@ -40,9 +40,9 @@ PREVIEW = (  # scene before, instruction
 )
 
 
-def _paint_pairs(job: tuple[Path, int]) -> None:
-    folder, shard = job
-    pairs = [edit_pair(i)[:2] for i in range(shard * SHARD, (shard + 1) * SHARD)]
+def _paint_pairs(job: tuple[Path, int, int]) -> None:
+    folder, shard, count = job
+    pairs = [edit_pair(i)[:2] for i in range(shard * count, (shard + 1) * count)]
     images = np.stack([[paint(scene).image for scene in pair] for pair in pairs])
     save_whole(folder / f"pairs-{shard:03d}.npy", images)
 
@@ -54,7 +54,7 @@ def load_pairs(folder: Path, count: int, workers: int | None = None) -> list[np.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"pairs-{shard:03d}.npy" for shard in range(-(-count // SHARD))]
-    todo = [(folder, shard) for shard, path in enumerate(paths) if not path.exists()]
+    todo = [(folder, shard, SHARD) for shard, path in enumerate(paths) if not path.exists()]
     if todo:
         for file in folder.glob("latents-instruct-*.npy"):
             file.unlink()  # latents of an earlier painting

@@ -16,9 +16,10 @@ from timeit import Timer
 import torch
 import torch.nn.functional as F
 from diffusers.training_utils import EMAModel
-from safetensors.torch import load_file, save_file
 from torch import nn
 from tqdm.auto import tqdm
+
+from img2img_helpers.common.writing import write_whole
 
 FOLDER = Path(__file__).parent.parent
 BUILD = FOLDER / "build"  # painted pictures, latents, checkpoints, logs: never committed
@@ -61,7 +62,8 @@ def read_progress() -> dict[str, dict[str, int]]:
 
 
 def write_progress(name: str, **numbers: int) -> None:
-    (WEIGHTS / "training.json").write_text(json.dumps(read_progress() | {name: numbers}, indent=2) + "\n")
+    told = json.dumps(read_progress() | {name: numbers}, indent=2) + "\n"
+    write_whole(WEIGHTS / "training.json", lambda part: part.write_text(told))
 
 
 @contextmanager
@@ -119,13 +121,13 @@ def train(
     frozen = {name for name, p in model.named_parameters() if not p.requires_grad}  # may be newer the next time
     optimizer = torch.optim.AdamW(parameters, lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     ema = EMAModel(parameters, decay=ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
-    weights_file, state_file = folder / "model.safetensors", folder / "state.pt"
+    state_file = folder / "state.pt"
     seen = {"steps": 0, "pictures": 0} if anew else read_progress().get(name, {"steps": 0, "pictures": 0})
     since = seen["steps"]
-    if state_file.exists():
+    if state_file.exists() and not anew:
         state = torch.load(state_file, map_location=device, weights_only=True)
         seen, since = state["seen"], state["since"]
-        model.load_state_dict(load_file(weights_file), strict=False)
+        model.load_state_dict(state["model"], strict=False)
         optimizer.load_state_dict(state["optimizer"])
         ema.load_state_dict(state["ema"])
     ema.to(device)
@@ -133,9 +135,10 @@ def train(
 
     def checkpoint(step: int, loss: float, seconds: float) -> None:
         now = {"steps": step, "pictures": seen["pictures"] + (step - first) * batch}
-        state = {"seen": now, "since": since, "optimizer": optimizer.state_dict(), "ema": ema.state_dict()}
-        save_file({k: v.contiguous() for k, v in model.state_dict().items() if k not in frozen}, weights_file)
-        torch.save(state, state_file)
+        learning = {k: v for k, v in model.state_dict().items() if k not in frozen}
+        state = {"seen": now, "since": since, "model": learning}
+        state |= {"optimizer": optimizer.state_dict(), "ema": ema.state_dict()}
+        write_whole(state_file, lambda part: torch.save(state, part))
         ema.store(parameters)
         ema.copy_to(parameters)
         model.eval()
@@ -171,8 +174,7 @@ def train(
             checkpoint(step, float(running) / counted, time.monotonic() - started)
     if asked:
         return
-    for file in (weights_file, state_file):
-        file.unlink(missing_ok=True)  # a later run, with more steps, starts from the averaged weights
+    state_file.unlink(missing_ok=True)  # a later run, with more steps, starts from the averaged weights
 
 
 def forget_this_computer(folder: Path) -> None:

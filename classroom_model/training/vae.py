@@ -21,6 +21,7 @@ FACTOR = 8  # pixels to a latent, each way
 # the first foundation's, put in its folder by hand: it drew the second's world at 30.4 dB before it had seen it.
 WIDTHS = {"vae": (24, 48, 96, 128), "vae_upscale": (24, 48, 96)}
 ENCODED = {"vae": "latents*.npy", "vae_upscale": "latents-fine.npy"}  # what other stages keep in BUILD
+READERS = {"vae": "unet", "vae_upscale": "unet_upscale"}  # what has learnt what an encoder says
 HELD_OUT = 64  # scenes that the round trip is watched on
 EDGES = 0.3  # what the edges' error counts beside the colours'
 # For so many steps the encoder is also taught, less and less, the four principal components of each block. Left alone
@@ -128,7 +129,7 @@ def standardise_latents(vae: AutoencoderKL, images: np.ndarray) -> None:
 def train_vae(until: Length, batch: int, lr: float, device_name: str, name: str = "vae", every: int = EVERY) -> None:
     """Train ``name``, one of WIDTHS, on whole pictures; save fp16 weights.
 
-    Once there is a UNet, which has learnt what the encoder says, only the decoder learns on.
+    Once there is the UNet that has learnt what the encoder says, only the decoder learns on.
     Crops of 64 pixels were the quicker teacher for 6,500 steps; then they misled it: what one group of channels is
     normalised by is another mean and deviation in a crop than in a picture.
     """
@@ -143,7 +144,7 @@ def train_vae(until: Length, batch: int, lr: float, device_name: str, name: str 
     )
     vae = vae.to(device, memory_format=torch.channels_last).train()
     taught = 0 if (WEIGHTS / name).exists() else TAUGHT
-    settled = name == "vae" and (WEIGHTS / "unet").exists()
+    settled = (WEIGHTS / READERS[name]).exists()
     for part in (vae.encoder, vae.quant_conv):
         part.requires_grad_(not settled)
     some = painted.pictures(range(min(500, len(painted))))

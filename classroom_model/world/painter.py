@@ -1,4 +1,4 @@
-"""Draw a :class:`~classroom_model.scenes.Scene` as a picture, with exact masks."""
+"""Draw a :class:`~classroom_model.world.scenes.Scene` as a picture, with exact masks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ class Picture:
 
     image: np.ndarray
     masks: dict[str, np.ndarray]
-    scene: Scene
 
 
 def paint(scene: Scene, size: int = SIZE) -> Picture:
@@ -52,4 +51,4 @@ def paint(scene: Scene, size: int = SIZE) -> Picture:
     for number, flaw in enumerate(FLAWS):
         if flaw in scene.flaws:
             rgb = apply_flaw(rgb, flaw, np.random.default_rng([scene.layout, number]))
-    return Picture(np.round(np.clip(rgb, 0, 1) * 255).astype(np.uint8), masks, scene)
+    return Picture(np.round(np.clip(rgb, 0, 1) * 255).astype(np.uint8), masks)
