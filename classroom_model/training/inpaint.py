@@ -29,10 +29,6 @@ OUTSIDE = 0.25  # what an error outside the mask counts, against 1 inside
 # What an error counts within REACH latents of the border, on either side. The model's own pictures have no seam there: it
 # paints the new to fit what it takes the surroundings to be, and where that is wrong the overlay shows it.
 BORDER, REACH = 3.0, 2
-# The share whose text is another picture's, of the same subject. What surrounds a mask then says more than the text does, and
-# guidance, which exaggerates every word, has less to exaggerate: with true texts alone a scale of 7.5 made the surroundings
-# wrong by 12.4 of 255, one of 3 by 9.9.
-HEARSAY = 0.5
 TONE = 4  # latents to a side of the squares whose mean error counts once more: what the eye sees of a patch is its tone
 # What an edit would paint anew, by subject: the attribute of Scene, and the masks that show it.
 THINGS = {
@@ -139,13 +135,6 @@ def unet_for_masks(base: Base) -> UNet2DConditionModel:
     return load_part(UNet2DConditionModel, FOLDER) or with_more_inputs(base.unet, 1 + base.vae.config.latent_channels)
 
 
-def whose_texts(rng: np.random.Generator, numbers: np.ndarray, subjects: np.ndarray) -> np.ndarray:
-    """Whose text is told of each of the pictures ``numbers``: its own or, HEARSAY of the time, any of its subject's."""
-    hearsay = rng.random(len(numbers)) < HEARSAY
-    others = [rng.choice(np.flatnonzero(subjects == subjects[number])) for number in numbers]
-    return np.where(hearsay, others, numbers)
-
-
 def shrink(masks: torch.Tensor, size: int) -> torch.Tensor:
     """Masks at the latents' size, as the pipeline shrinks them (nearest pixel)."""
     return F.interpolate(masks, size=(size, size))
@@ -204,21 +193,18 @@ def train_inpaint(
         edit_caption(scene, name, reading) if name else texts[0]
         for scene, name, texts in zip(painted.scenes, names, painted.captions, strict=True)
     ]
-    subjects = np.array([scene.subject for scene in painted.scenes])
     edit_tokens, edited = base.tokenize(edits).short(), torch.tensor([bool(name) for name in names], device=device)
     unet = ready_to_train(unet_for_masks(base), device)
     quick_unet = torch.compile(unet) if compiled else unet  # the same weights
 
     def loss_at(step: int) -> torch.Tensor:
         rng = np.random.default_rng([4, step])
-        drawn = rng.choice(len(encoded), batch, p=likely)
-        told = torch.from_numpy(whose_texts(rng, drawn, subjects)).to(device)
-        picks = torch.from_numpy(drawn).to(device)
+        picks = torch.from_numpy(rng.choice(len(encoded), batch, p=likely)).to(device)
         of_things = torch.from_numpy(rng.random(batch) < 0.6).to(device)
         clean, noise, timesteps = draw_noise(rng, encoded.latents[picks])
-        tokens = encoded.tokens(told, rng)
-        named = of_things & edited[told] & torch.from_numpy(rng.random(batch) >= CAPTION_DROPOUT).to(device)
-        tokens = torch.where(named[:, None], edit_tokens[told].long(), tokens)
+        tokens = encoded.tokens(picks, rng)
+        named = of_things & edited[picks] & torch.from_numpy(rng.random(batch) >= CAPTION_DROPOUT).to(device)
+        tokens = torch.where(named[:, None], edit_tokens[picks].long(), tokens)
         mask = torch.where(of_things[:, None, None, None], small[picks, :1], small[picks, 1:])
         rest = torch.where(of_things[:, None, None, None], left[0][picks], left[1][picks]).float()
         noisy = noiser.add_noise(clean, noise, timesteps)
