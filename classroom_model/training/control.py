@@ -28,7 +28,7 @@ FOLDER = "controlnet"
 # painted picture were brush strokes: the painter's own pictures of a scene agreed with its photo hardly better
 # (F1 0.57) than edits without control did (0.46). With 2 they are outlines, 0.51 against 0.31.
 SIGMA = 2.0
-PHOTO_SHARE = 0.2  # of the pictures that it is trained on are photos: where strokes cover lines, they are harder to keep
+PHOTO_SHARE = 0.2  # of the pictures that it is trained on are photos: under strokes, lines are harder to keep
 # of the captions name the style alone, so that the edges must say what is there; Zhang et al. (2023, "Adding Conditional
 # Control") leave half of theirs empty
 BRIEF_SHARE = 0.5
