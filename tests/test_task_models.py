@@ -129,9 +129,8 @@ def test_an_upscaler_honours_its_noise_level(parts):
 
 
 def test_an_upscaler_keeps_the_encoder_that_it_learnt_from(workshop):
-    new = vae.new_vae(vae.WIDTHS[upscale.VAE])
-    # in half precision, as all weights are: of a float32 file the training would use the pages that it then overwrites
-    torch.nn.Module.half(new).save_pretrained(workshop / "weights" / upscale.VAE)
+    # in float32: mapped from their file, which the training overwrites, such weights would be gone
+    vae.new_vae(vae.WIDTHS[upscale.VAE]).save_pretrained(workshop / "weights" / upscale.VAE)
     data.paint_training_set(workshop / "build", 8, 1)
 
     def weights(part):

@@ -79,7 +79,9 @@ def ready_to_train(model: nn.Module, device: torch.device) -> nn.Module:
 
 def load_part(cls: type[nn.Module], folder: str) -> nn.Module | None:
     """The weights that an earlier run of a stage has put beside the base model's, or None."""
-    return cls.from_pretrained(WEIGHTS / folder, torch_dtype=torch.float32) if (WEIGHTS / folder).exists() else None
+    # not mapped from the file, which the stage overwrites: float32 weights would change under it, or be gone
+    options = {"torch_dtype": torch.float32, "disable_mmap": True}
+    return cls.from_pretrained(WEIGHTS / folder, **options) if (WEIGHTS / folder).exists() else None
 
 
 def save_part(model: nn.Module, folder: str) -> None:

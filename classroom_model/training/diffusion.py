@@ -262,7 +262,7 @@ def train_diffusion(
     text_encoder = CLIPTextModel.from_pretrained(WEIGHTS / "text_encoder", dtype=torch.float32)
     encoded = EncodedSet(vae, tokenizer)
     if (WEIGHTS / "unet").exists():
-        unet = UNet2DConditionModel.from_pretrained(WEIGHTS / "unet", torch_dtype=torch.float32)
+        unet = UNet2DConditionModel.from_pretrained(WEIGHTS / "unet", torch_dtype=torch.float32, disable_mmap=True)
     else:
         unet = new_unet()
     if device.type == "cpu":

@@ -138,7 +138,7 @@ def train_vae(until: Length, batch: int, lr: float, device_name: str, name: str 
     painted = TrainingSet(BUILD)
     held_out = held_out_pictures(BUILD)[1][:HELD_OUT]
     vae = (
-        AutoencoderKL.from_pretrained(WEIGHTS / name, torch_dtype=torch.float32)
+        AutoencoderKL.from_pretrained(WEIGHTS / name, torch_dtype=torch.float32, disable_mmap=True)  # it is overwritten
         if (WEIGHTS / name).exists()
         else new_vae(WIDTHS[name])
     )
