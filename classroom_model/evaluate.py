@@ -1,11 +1,11 @@
 """Measure the classroom model on scenes that it was not trained on, and show what it draws.
 
-    python -m classroom_model.evaluate           about half an hour on two cores, and 5 minutes more the first time
+    python -m classroom_model.evaluate           about half an hour on two cores
     python -m classroom_model.evaluate --quick   a tenth of the pictures; leaves README.md alone
 
 Writes the table in ``README.md`` beside the weights and the sheets in ``pictures/`` there; with ``--quick`` all go to
 ``classroom_model/build/quick/``. Everything is drawn by the pipelines that ``load_pipeline`` gives a learner, with the lessons'
-settings; ``evaluation/judge.py`` is the judge, which knows the painter's world as it is now.
+settings; ``evaluation/judge.py`` is the judge, which has only seen the painter's pictures.
 """
 
 from __future__ import annotations

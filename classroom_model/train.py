@@ -11,10 +11,11 @@
     python -m classroom_model.train instruct     from the UNet for masks, one that edits pictures as it is told
     python -m classroom_model.train tiny         a small decoder that draws what the autoencoder's draws
     python -m classroom_model.train few_steps    an adapter with which the base UNet draws in four steps
+    python -m classroom_model.train judge        the classifier that the evaluation asks what a picture shows
 
 ``--steps`` is the number of steps in all. A stage writes its weights to ``img2img_helpers/classroom/`` every 500 of them; stop
 it with ``kill`` (SIGTERM) and it writes them at once. The same command goes on from the checkpoint in
-``classroom_model/build/<stage>/`` or, where that is gone, from the weights. `text` starts anew.
+``classroom_model/build/<stage>/`` or, where that is gone, from the weights. `text` and `judge` start anew.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ def main() -> None:
     paint = stages.add_parser("paint", help="draw the training pictures")
     paint.add_argument("--count", type=int, default=24_000)
     paint.add_argument("--workers", type=int, default=os.cpu_count())
+    judge = stages.add_parser(
+        "judge", help="train the evaluation's classifier; its rows must all be measured anew then"
+    )
+    judge.add_argument("--steps", type=int, default=3000)
     for name, steps, batch, lr in (
         ("vae", 40_000, 4, 1e-3),
         ("text", 2000, 64, 1e-3),
@@ -61,6 +66,11 @@ def main() -> None:
         from .training.data import paint_training_set
 
         paint_training_set(BUILD, args.count, args.workers)
+        return
+    if args.stage == "judge":
+        from .evaluation.judge import save_classifier, train_classifier
+
+        save_classifier(train_classifier(args.steps))
         return
     module = "vae" if args.stage == "vae_upscale" else args.stage
     stage = getattr(import_module(f".training.{module}", __package__), f"train_{module}")

@@ -1,13 +1,19 @@
-"""A small classifier that says what a picture shows; it has only ever seen the painter's pictures."""
+"""A small classifier that says what a picture shows; it has only ever seen the painter's pictures.
+
+One is kept, so that figures of this year and of the next can be compared: two that were trained alike differ by some points.
+"""
 
 from __future__ import annotations
 
+import copy
+import json
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -17,7 +23,8 @@ from ..training.vae import to_tensor
 from ..world.painter import paint
 from ..world.scenes import COLORS, FOREGROUNDS, STYLES, SUBJECTS, TIMES, Scene
 
-FILE = BUILD / "classifier.safetensors"
+FILE = Path(__file__).with_name("judge.safetensors")
+PICTURES = 20_000  # of the training set, the first ones
 VALUES = {
     "subject": SUBJECTS,
     "style": STYLES,
@@ -101,11 +108,11 @@ def augment(pixels: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 def train_classifier(
-    steps: int = 1200, images: np.ndarray | None = None, scenes: list[Scene] | None = None, *, batch: int = 64
+    steps: int, images: np.ndarray | None = None, scenes: list[Scene] | None = None, *, batch: int = 64
 ) -> Classifier:
-    """Train on painted pictures, by default those of the training set."""
+    """Train on painted pictures, by default the first PICTURES of the training set."""
     if images is None:
-        painted = TrainingSet(BUILD)
+        painted = TrainingSet(BUILD, most=PICTURES)
         images, scenes = painted.pictures(range(len(painted))), painted.scenes
     wanted = labels(scenes)
     torch.manual_seed(0)
@@ -131,18 +138,26 @@ def train_classifier(
     return classifier.eval()
 
 
+def _questions() -> str:
+    return json.dumps(VALUES)
+
+
 def save_classifier(classifier: Classifier, file: Path = FILE) -> None:
-    save_file({name: value.contiguous() for name, value in classifier.state_dict().items()}, file)
+    """Save ``classifier`` in fp16, and what it was asked."""
+    state = copy.deepcopy(classifier).half().state_dict()
+    save_file({name: value.contiguous() for name, value in state.items()}, file, {"questions": _questions()})
 
 
 def load_classifier(file: Path = FILE) -> Classifier:
-    """The classifier kept in ``file``; where there is none that answers these questions, train one and keep it."""
+    """The classifier kept in ``file``; ``ValueError`` if it was asked other questions than :data:`VALUES`."""
+    with safe_open(file, "pt") as stored:
+        if (stored.metadata() or {}).get("questions") != _questions():
+            raise ValueError(
+                f"{file.name} answers other questions than the painter's world asks now; train a judge anew by "
+                "`python -m classroom_model.train judge`, and measure all rows with it."
+            )
     classifier = Classifier()
-    stored = load_file(file) if file.exists() else {}
-    if set(stored) != set(classifier.state_dict()):
-        save_classifier(train_classifier(), file)
-        stored = load_file(file)
-    classifier.load_state_dict(stored)
+    classifier.load_state_dict(load_file(file))  # into float32
     return classifier.to(memory_format=torch.channels_last).eval()
 
 
