@@ -9,13 +9,17 @@ The exit status is 0 if the course will run. The report names no folder and no u
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import platform
 import re
 import sys
 import time
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 from PIL import Image
@@ -29,6 +33,7 @@ from .prefetch import free_for_models
 
 LEAST_MEMORY, LEAST_DISK = 2.0, 0.2  # GB free: torch and one edit of the classroom model; notebooks and their pictures
 DARK = 3  # mean of 255 below which a picture is black to the eye
+PLAIN = str.maketrans({"✔": "+", "✘": "x", "–": "-", "→": ">", "…": "...", "×": "x"})
 SIGNS = {True: "✔", False: "✘", None: "–"}
 
 
@@ -78,9 +83,32 @@ def examine(model: str = "classroom") -> Report:
 
 
 def _first_line(error: Exception) -> str:
-    """What the error says, without the folders of this computer: a file's name helps, where it lies is private."""
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return re.sub(r"(?<![\w:/])(?:[A-Za-z]:)?[/\\][^\s'\",;]*[/\\]", "…/", line)[:200]
+    """What the error says, without the folders of this computer."""
+    return _without_folders((str(error).strip() or type(error).__name__).splitlines()[0])[:200]
+
+
+def _without_folders(text: str) -> str:
+    """``text`` with ``…/`` for the folders that it names: a file's name helps, where it lies is private."""
+    home = os.path.expanduser("~")
+    if os.path.dirname(home) != home:
+        text = text.replace(home, "/~")  # its name may hold a blank
+    start, sep = r"(?<![\w:/])(?:[A-Za-z]:)?", r"[/\\]"
+    text = re.sub(rf"(['\"]){start}{sep}[^'\"]*{sep}", r"\1…/", text)  # in quotes, blanks are part of it
+    return re.sub(rf"{start}{sep}[^\s'\",;]*{sep}", "…/", text)
+
+
+class _Private(io.TextIOBase):
+    """A stream that passes on what is printed, without folders."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(_without_folders(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 def _python() -> list[Finding]:
@@ -166,7 +194,8 @@ def _cached() -> list[Finding]:
 def _edit(model: str) -> list[Finding]:
     import torch
 
-    pipe = load_pipeline("img2img", model)
+    with redirect_stdout(_Private(sys.stdout)):  # it says where it found the model
+        pipe = load_pipeline("img2img", model)
     pipe.set_progress_bar_config(disable=True)
     size = pipe.unet.config.sample_size * pipe.vae_scale_factor
     image = prepare_image(example_image("landscape"), size).image
@@ -218,7 +247,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m img2img_helpers.doctor", description=__doc__.split("\n")[0])
     parser.add_argument("--model", default="classroom", help="for the test edit; default: classroom")
     report = examine(parser.parse_args(arguments).model)
-    print(report)
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        repr(report).encode(encoding)
+        print(report)
+    except UnicodeEncodeError:  # a file on Windows
+        print(repr(report).translate(PLAIN).encode(encoding, "replace").decode(encoding))
     return 0 if report else 1
 
 

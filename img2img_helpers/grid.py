@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from .common.writing import make_folder
+from .common.writing import make_folder, write_whole
 from .lessons.images import example_image, example_mask, example_names, load_image, load_mask, prepare_image
 from .lessons.models import TASKS
 from .lessons.pipelines import load_pipeline
@@ -34,6 +34,7 @@ from .lessons.sweep import run_edits
 if TYPE_CHECKING:
     from accelerate import PartialState
 
+OVERVIEW = "overview.png"
 MOST_SHOWN = 200  # edits in the overview
 INPUTS = {"inpaint": "mask_image", "controlnet": "control_image"}  # what a task needs beside the picture
 SAME = ("model", "adapters", "pipeline", "scheduler", "image", *INPUTS.values())  # in all edits of a grid
@@ -117,7 +118,7 @@ def make_grid(
     for number, picture in _pictures(pipe, image, {k: edits[k] for k in mine}, inputs or {}, max_batch):
         Recipe((edits[number],), made_with=here).save(place(folder, number), picture)
     state.wait_for_everyone()
-    if state.is_main_process and todo:
+    if state.is_main_process and (todo or not (folder / OVERVIEW).exists()):
         _overview(folder, edits)
     return mine
 
@@ -156,7 +157,8 @@ def _overview(folder: Path, edits: Sequence[EditPass]) -> None:
         f"{textwrap.shorten(e.prompt, 26, placeholder=' …')}\nstrength {e.strength:g}\nguidance {e.guidance_scale:g}, seed {e.seed}"
         for e in edits[:MOST_SHOWN]
     ]
-    show_images(pictures, titles, columns=min(len(pictures), 5)).savefig(folder / "overview.png")
+    figure = show_images(pictures, titles, columns=min(len(pictures), 5))
+    write_whole(folder / OVERVIEW, lambda part: figure.savefig(part, format="png"))
 
 
 def _arguments(given: list[str] | None) -> argparse.Namespace:

@@ -12,6 +12,7 @@ classroom model needs none of this: it is part of the package.
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 from collections.abc import Iterable
@@ -33,11 +34,13 @@ class Download:
         model_id: on the hub.
         files: path in the repository → bytes.
         missing: those of ``files`` that are not on this computer yet.
+        compared: whether the hub said which files there are; else ``files`` are those that are here.
     """
 
     model_id: str
     files: dict[str, int]
-    missing: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    compared: bool = True
 
     @property
     def bytes_missing(self) -> int:
@@ -63,8 +66,37 @@ def wanted_files(listing: dict[str, int]) -> dict[str, int]:
     return {name: listing[name] for name in sorted([*chosen, *texts])}
 
 
+def find_here(ids: Iterable[str]) -> Download | None:
+    """The first of ``ids`` that is whole on this computer, as far as that can be told without the hub, or None."""
+    from huggingface_hub import snapshot_download
+
+    for model_id in ids:
+        try:
+            folder = Path(snapshot_download(model_id, local_files_only=True))
+        except (ValueError, OSError):
+            continue
+        listing = {
+            path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()
+        }
+        files = wanted_files(listing)
+        if any(name.endswith(".safetensors") for name in files) and not _lacks(folder, files):
+            return Download(model_id, files, compared=False)
+    return None
+
+
+def _lacks(folder: Path, files: Iterable[str]) -> set[str]:
+    """Parts that ``model_index.json`` lists and that are not among ``files``, and models without their weights."""
+    names = [name.rpartition("/") for name in files]
+    index = folder / "model_index.json"
+    listed = json.loads(index.read_text("utf-8")) if index.is_file() else {}
+    parts = {name for name, told in listed.items() if isinstance(told, list) and told[1]}
+    models = {part for part, _, file in names if file == "config.json"}
+    weighty = {part for part, _, file in names if file.endswith(".safetensors")}
+    return (parts - {part for part, _, _ in names}) | (models - weighty)
+
+
 def find_download(ids: Iterable[str]) -> Download:
-    """Ask the hub for the first of ``ids`` that it has.
+    """Ask the hub for the first of ``ids`` that it has; where it does not answer, look for one that is here.
 
     Raises:
         OSError: if none can be had; says why.
@@ -84,6 +116,8 @@ def find_download(ids: Iterable[str]) -> Download:
             continue
         here = {name for name in files if isinstance(try_to_load_from_cache(model_id, name), str)}
         return Download(model_id, files, tuple(name for name in files if name not in here))
+    if here := find_here(ids):
+        return here
     reason, advice = told_by_hub(last) if last else ("there are no ids", "name one")
     raise OSError(f"None of {', '.join(ids)} could be found: {reason}; {advice}.")
 
@@ -136,13 +170,15 @@ def main(arguments: list[str] | None = None) -> int:
             continue
         total, missing = sum(found[-1].files.values()), found[-1].bytes_missing
         state = "is here already" if not missing else f"{_size(missing)} to download"
+        if not found[-1].compared:
+            state += ", though it could not be compared with the hub, which cannot be reached"
         print(f"{found[-1].model_id}, for {' and '.join(tasks)}: {_size(total)}, {state}")
     needed = sum(download.bytes_missing for download in found)
     free = free_for_models()
     print(f"To download: {_size(needed)}. Free on the disk: {_size(free)}.")
     if args.dry_run:
         return int(failed)
-    if needed + SPARE > free:
+    if needed and needed + SPARE > free:
         print(f"That is not enough room; free {_size(needed + SPARE - free)} and run this again.")
         return 1
     for download in found:

@@ -1,5 +1,6 @@
 """The doctor: what it finds, what it advises, and when it says that the course will not run."""
 
+import os
 import subprocess
 import sys
 from collections import namedtuple
@@ -72,6 +73,40 @@ def test_a_check_that_breaks_is_a_finding_and_the_others_go_on(monkeypatch):
     assert told(report, "cannot open …/x.safetensors of https://huggingface.co/owner/name").fine is False
     assert "second line" not in repr(report)
     assert told(report, "Python").fine
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("no '/Users/Anna Maria/models/x.safetensors' here", "no '…/x.safetensors' here"),
+        ('[Errno 2] no "C:\\Users\\Anna Maria\\x.json"', '[Errno 2] no "…/x.json"'),
+        (
+            "no /home/Anna Maria/models/x.safetensors, see https://example.org/a/b",
+            "no …/x.safetensors, see https://example.org/a/b",
+        ),
+        ("1/2 of it; and/or", "1/2 of it; and/or"),
+    ],
+)
+def test_a_folder_whose_name_holds_a_blank_is_private_too(monkeypatch, said, told):
+    monkeypatch.setenv("HOME", "/home/Anna Maria")
+    monkeypatch.setenv("USERPROFILE", "/home/Anna Maria")
+    assert doctor._first_line(OSError(said)) == told
+
+
+def test_what_is_printed_on_the_way_names_no_folder_either(sd_folders, capsys):
+    doctor.main(["--model", str(sd_folders["base"])])
+    printed = capsys.readouterr().out
+    assert str(sd_folders["base"].parent) not in printed
+    assert f"…/{sd_folders['base'].name}" in printed
+
+
+def test_the_report_may_go_to_a_file_that_lacks_its_signs():
+    """As `doctor > report.txt` on Windows."""
+    code = "from img2img_helpers import doctor; doctor._edit = lambda model: []; doctor.main([])"
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
+    assert ran.returncode == 0, ran.stderr.decode()
+    assert "+ Python 3" in ran.stdout.decode("cp1252")
 
 
 def test_a_gpu_with_little_memory_free(monkeypatch):

@@ -45,6 +45,9 @@ def test_a_grid_is_made_once_and_resumed(tiny_pipe, small, edits, tmp_path):
     assert sorted(grid.make_grid(tiny_pipe, small, edits, tmp_path)) == list(range(12))
     assert (tmp_path / "overview.png").exists()
     assert grid.make_grid(tiny_pipe, small, edits, tmp_path) == []
+    (tmp_path / "overview.png").unlink()
+    assert grid.make_grid(tiny_pipe, small, edits, tmp_path) == []
+    assert (tmp_path / "overview.png").exists(), "a run was stopped before it"
     grid.place(tmp_path, 7).unlink()
     assert grid.make_grid(tiny_pipe, small, edits, tmp_path) == [7]
     (again,) = Recipe.load(grid.place(tmp_path, 7)).run(tiny_pipe, small)

@@ -1,6 +1,9 @@
 """`python -m img2img_helpers.prefetch`, with a made-up hub: no test touches the network."""
 
 import dataclasses
+import functools
+import json
+import shutil
 from types import SimpleNamespace
 
 import huggingface_hub
@@ -128,6 +131,14 @@ def test_a_full_disk_is_told_beforehand(hub, capsys, monkeypatch):
     assert not hub.fetched
 
 
+def test_a_full_disk_matters_to_nobody_who_has_it_all(hub, capsys, monkeypatch):
+    monkeypatch.setattr(prefetch.shutil, "disk_usage", lambda folder: SimpleNamespace(free=10**11))
+    assert prefetch.main([]) == 0
+    monkeypatch.setattr(prefetch.shutil, "disk_usage", lambda folder: SimpleNamespace(free=10**9))
+    assert prefetch.main([]) == 0
+    assert "All is here" in capsys.readouterr().out
+
+
 def test_a_download_that_breaks_off_is_one_sentence(hub, capsys, monkeypatch):
     monkeypatch.setattr(prefetch.shutil, "disk_usage", lambda folder: SimpleNamespace(free=10**11))
     hub.fails = True
@@ -142,11 +153,50 @@ def test_a_model_that_is_nowhere_is_one_sentence(hub, capsys, monkeypatch):
         raise OSError("no route to host\nat all")
 
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", model_info)
+    monkeypatch.setattr(prefetch, "find_here", lambda ids: None)
     assert prefetch.main(["--dry-run"]) == 1
     told = capsys.readouterr().out
     for model_id in MODELS["sd15"].ids["img2img"]:
         assert model_id in told
     assert "no route to host; check the internet connection and the id." in told
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The cache with SD15's files, as the hub's client keeps them, and no hub."""
+    model_id = MODELS["sd15"].ids["text2img"][0]
+    folder = tmp_path / f"models--{model_id.replace('/', '--')}"
+    snapshot = folder / "snapshots" / "abc"
+    parts = {"scheduler": ["diffusers", "S"], "text_encoder": ["transformers", "T"], "image_encoder": [None, None]}
+    parts |= {name: ["diffusers", "M"] for name in ("tokenizer", "unet", "vae", "feature_extractor")}
+    for name in prefetch.wanted_files(SD15):
+        (snapshot / name).parent.mkdir(parents=True, exist_ok=True)
+        (snapshot / name).write_text(json.dumps({"_class_name": "P"} | parts) if name == "model_index.json" else "x")
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("abc")
+
+    def model_info(self, model_id, **options):
+        raise OSError("no route to host")
+
+    snapshot_download = huggingface_hub.snapshot_download
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", functools.partial(snapshot_download, cache_dir=tmp_path))
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", model_info)
+    return snapshot
+
+
+def test_offline_a_model_that_is_whole_is_here(cache, capsys):
+    assert prefetch.main(["--tasks", "text2img"]) == 0
+    told = capsys.readouterr().out
+    assert "is here already, though it could not be compared with the hub, which cannot be reached" in told
+    assert "All is here" in told
+
+
+@pytest.mark.parametrize("lost", ["unet/diffusion_pytorch_model.fp16.safetensors", "tokenizer", "vae"])
+def test_offline_a_model_that_lacks_a_part_is_missing(cache, capsys, lost):
+    gone = cache / lost
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    assert prefetch.main(["--tasks", "text2img"]) == 1
+    assert "Something is missing." in capsys.readouterr().out
 
 
 def test_the_classroom_model_is_no_download(capsys):
