@@ -18,8 +18,10 @@ VENV := .venv
 CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
-PROXY := build/proxy/node_modules/.bin
-LIVE := build/live/node_modules
+PROXY := build/proxy
+LIVE := build/live
+# npm's folders are there long before it is done: a file says that it is
+NPM_INSTALL = rm -f $@ && mkdir -p $(@D) && cp $< $(@D) && npm install --silent --no-audit --no-fund --prefix $(@D) && touch $@
 # what a learner's JupyterLab and the tests need; `make test` adds what tests alone need
 EXTRA ?= course
 
@@ -67,20 +69,20 @@ book:
 
 hub: hub-proxy
 	@$(MAKE) --no-print-directory setup EXTRA=hub
-	@PATH="$(CURDIR)/$(PROXY):$$PATH" $(BIN)/python -m jupyterhub -f book/hub/jupyterhub_config.py
+	@PATH="$(CURDIR)/$(PROXY)/node_modules/.bin:$$PATH" $(BIN)/python -m jupyterhub -f book/hub/jupyterhub_config.py
 
-hub-proxy: $(PROXY)/configurable-http-proxy
+hub-proxy: $(PROXY)/installed
 
 # the newest that Node.js 20 runs without a warning
-$(PROXY)/configurable-http-proxy:
+$(PROXY)/installed: book/hub/package.json
 	@command -v npm >/dev/null || { echo "No npm was found: JupyterHub's proxy needs Node.js 20 or newer, with npm."; exit 1; }
-	@npm install --silent --no-audit --no-fund --prefix build/proxy configurable-http-proxy@5.2.0
+	@$(NPM_INSTALL)
 
-live-packages: $(LIVE)/esbuild
+live-packages: $(LIVE)/installed
 
-$(LIVE)/esbuild:
+$(LIVE)/installed: book/live/package.json
 	@command -v npm >/dev/null || { echo "No npm was found: the model in the page needs Node.js 20 or newer, with npm."; exit 1; }
-	@npm install --silent --no-audit --no-fund --prefix build/live onnxruntime-web@1.30.0 @huggingface/tokenizers@0.2.0 esbuild@0.28.2
+	@$(NPM_INSTALL)
 
 address:
 	@"$(PYTHON)" book/address.py $(URL)

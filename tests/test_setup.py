@@ -147,3 +147,29 @@ def test_a_first_clone_is_quick():
     assert sum(size for size, _ in files) - weights < 20e6
     assert max(files)[0] < 25e6
     assert f"git clone --depth 1 {address.current()}" in (ROOT / "README.md").read_text()
+
+
+def test_what_npm_left_unfinished_is_fetched_again(computer, tmp_path):
+    """Its folders are there before it is done, and other versions are others."""
+    home = tmp_path / "course"
+    (home / "book" / "live").mkdir(parents=True)
+    for name in ("Makefile", "book/live/package.json"):
+        shutil.copy(ROOT / name, home / name)
+
+    def fetch(then: str = "") -> tuple[int, int]:
+        """The status of `make live-packages`, and how often npm was called so far."""
+        computer.has("npm", f"mkdir -p build/live/node_modules/esbuild; {then}")
+        path = f"{computer.programs}{os.pathsep}{os.environ['PATH']}"
+        ran = subprocess.run(["make", "live-packages"], cwd=home, env=os.environ | {"PATH": path}, capture_output=True)
+        return ran.returncode, len(computer.called("npm"))
+
+    assert fetch("exit 1") == (2, 1)
+    assert fetch() == (0, 2)
+    assert fetch() == (0, 2)
+    listed = home / "book" / "live" / "package.json"
+    listed.write_text(listed.read_text().replace('"esbuild": "0.28.2"', '"esbuild": "0.28.3"'))
+    later = (home / "build" / "live" / "installed").stat().st_mtime + 1
+    os.utime(listed, (later, later))
+    assert fetch("exit 1") == (2, 3)
+    assert fetch() == (0, 4), "what broke off is not taken for what was there before"
+    assert "0.28.3" in (home / "build" / "live" / "package.json").read_text()
