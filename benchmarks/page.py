@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 import torch
 
 from tests import browser as chrome
@@ -63,7 +64,10 @@ def in_python() -> Callable:
     pipe = classroom(few_steps=True)
     pipe.fuse_lora()
     image, call = landscape(), {"strength": 0.5, "num_inference_steps": 4, "guidance_scale": 1.0}
-    edit = functools.partial(pipe, PROMPT, image, generator=torch.Generator().manual_seed(0), **call)
+
+    def edit() -> None:
+        pipe(PROMPT, image, generator=torch.Generator().manual_seed(0), **call)
+
     edit()
     return edit
 
@@ -140,7 +144,10 @@ def main() -> None:
     on_the_wire(site / "_static" / "live")
     with chrome.served(site) as home:
         in_chromium(home, in_python())
-        in_firefox(home)
+        try:
+            in_firefox(home)
+        except pytest.skip.Exception as missing:
+            print(f"Firefox was not timed: {missing}")
 
 
 if __name__ == "__main__":

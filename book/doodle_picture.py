@@ -15,7 +15,7 @@ from PIL import Image
 from tests.browser import chromium
 
 STATIC = Path(__file__).parent / "_static"
-STRENGTH, SEED, STEPS = "0.7", "2", "30"
+STRENGTH, SEED, STEPS = "0.7", "2", "all"
 HILLS = "an oil painting of green hills"
 HOUSE = "an oil painting of a house with a red roof and green hills"
 OTHERS = (
@@ -42,7 +42,7 @@ div.live .live-settings { order: -1; margin: 0 0 1rem; }
 div.live .live-tools { gap: 0.3rem; }
 div.live button.live-color { width: 1.35rem; height: 1.35rem; }
 div.live .live-tools input { position: absolute; opacity: 0; pointer-events: none; }
-:is(.live-chips, .live-row, .live-start, .live-run, .live-told), .live-tools button:not(.live-color) { display: none !important; }
+:is(.live-chips, .live-row, .live-start, .live-run, .live-told, .live-keys, .live-settings details), .live-tools button:not(.live-color) { display: none !important; }
 """
 EMPTY, AMID, DRAWN, ANSWERED, PAINTED = 700, 150, 250, 600, 1200  # milliseconds
 
@@ -66,7 +66,7 @@ def film(page) -> list[tuple[Image.Image, int]]:
     page.get_by_role("button", name="Paint with the model").click()
     page.get_by_label("start from").select_option(label="an empty page")
     page.get_by_label("seed").fill(SEED)
-    page.get_by_role("combobox", name="steps").select_option(label=STEPS)
+    page.get_by_role("combobox", name="steps").select_option(STEPS)
     page.get_by_role("slider", name="strength").fill(STRENGTH)
     page.get_by_label("prompt").fill(HILLS)
     page.add_style_tag(content=LAYOUT)

@@ -11,14 +11,13 @@ import pytest
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionImg2ImgPipeline
 
-from book.live import export
+from book.live import build, export
 from classroom_model.world.captions import caption
 from classroom_model.world.scenes import Scene
 from img2img_helpers import MODELS, example_image, load_pipeline
 from img2img_helpers.lessons.models import CLASSROOM_FOLDER
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ROOT / "build" / "live" / "node_modules"
 SIDE = MODELS["classroom"].native_size
 TEXTS = [
     "A oil painting of a landscape, in Van Gogh's style!!",
@@ -45,7 +44,7 @@ EDITS = [  # for the page; PyTorch's noise is there for the seeds 0 to 9
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """The classroom model's networks, for a browser."""
-    if not PACKAGES.is_dir() or not shutil.which("node"):
+    if not build.can_build() or not shutil.which("node"):
         assert not os.environ.get("CI"), "CI must have the packages: .ci/run makes live-packages"
         pytest.skip("the page's packages are not here; make live-packages fetches them")
     home = tmp_path_factory.mktemp("live")
@@ -127,4 +126,13 @@ def test_a_strength_that_runs_no_step_is_refused_in_a_sentence(folder, tmp_path)
     (tmp_path / "job.json").write_text(json.dumps({"texts": [], "plans": [], "draws": [], "edits": edits}))
     command = ["node", str(ROOT / "tests" / "live.mjs"), str(folder), str(tmp_path / "job.json")]
     ran = subprocess.run(command, capture_output=True, text=True)
-    assert "At strength 0.05 none of 10 steps is run; take more of either." in ran.stderr
+    assert "At strength 0.05 none of 10 steps is run; raise it to 0.1 at least." in ran.stderr
+
+
+def test_a_model_that_the_page_would_draw_wrongly_is_refused():
+    """As Stable Diffusion's own scheduler would be, whose model predicts noise."""
+    pipe = pipeline(few=False)
+    assert export.settings(CLASSROOM_FOLDER, pipe)["steps_offset"] == 1
+    pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, prediction_type="epsilon")
+    with pytest.raises(ValueError, match=r"wants a scheduler with prediction_type='v_prediction'; .* has another"):
+        export.settings(CLASSROOM_FOLDER, pipe)

@@ -22,14 +22,15 @@ from img2img_helpers.lessons.models import CLASSROOM_FOLDER
 from .export import export
 
 HERE = Path(__file__).parent
-PACKAGES = HERE.parent.parent / "build" / "live" / "node_modules"
+INSTALLED = HERE.parent.parent / "build" / "live"  # by `make live-packages`
+PACKAGES = INSTALLED / "node_modules"
 PART = 3_000_000  # bytes of a file in one script
 RUNTIME = "onnxruntime-web/dist/ort-wasm-simd-threaded.wasm"
 
 
 def can_build() -> bool:
     """Whether `make live-packages` has fetched what this needs."""
-    return (PACKAGES / RUNTIME).is_file()
+    return (INSTALLED / "installed").is_file()
 
 
 def bundle() -> bytes:
@@ -49,19 +50,18 @@ def small_picture(name: str, side: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def write_parts(out: Path, name: str, data: bytes) -> int:
-    """``data`` as scripts ``NAME-0.js`` and so on; returns how many."""
-    starts = range(0, len(data), PART)
+def write_parts(out: Path, name: str, data: bytes) -> dict[str, int]:
+    """``data`` as scripts ``NAME-0.js`` and so on; returns how many, and of how many bytes in all."""
+    starts, size = range(0, len(data), PART), 0
     for number, start in enumerate(starts):
         text = base64.b64encode(data[start : start + PART]).decode()
-        (out / f"{name}-{number}.js").write_text(f'live.put("{name}",{number},"{text}")\n')
-    return len(starts)
+        size += (out / f"{name}-{number}.js").write_text(f'live.put("{name}",{number},"{text}")\n')
+    return {"parts": len(starts), "bytes": size}
 
 
 def build(model: Path, out: Path) -> None:
     """Write the page's scripts, and all files of ``model`` that they load on a click, to the folder ``out``."""
     out.mkdir(parents=True, exist_ok=True)
-    files = {}
     with tempfile.TemporaryDirectory() as home:
         export(model, Path(home))
         settings = json.loads((Path(home) / "model.json").read_text())
@@ -70,9 +70,7 @@ def build(model: Path, out: Path) -> None:
         found = {path.stem: path.read_bytes() for path in sorted(Path(home).glob("*.onnx"))}
         found["noise"] = (Path(home) / "noise.bin").read_bytes()
     found |= {"model": json.dumps(settings).encode(), "runtime": (PACKAGES / RUNTIME).read_bytes(), "worker": bundle()}
-    for name, data in found.items():
-        files[name] = {"parts": write_parts(out, name, data), "bytes": len(data)}
-    listed = json.dumps(files)
+    listed = json.dumps({name: write_parts(out, name, data) for name, data in found.items()})
     studio = (HERE / "studio.js").read_text()
     (out / "studio.js").write_text(studio.replace("const FILES = {};", f"const FILES = {listed};"))
     shutil.copy(HERE / "studio.css", out)

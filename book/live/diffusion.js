@@ -115,19 +115,31 @@ export class Model {
     this.texts = new Map();
   }
 
-  /** What a network answers to `inputs`, an array of numbers and a shape each. */
-  async run(name, inputs) {
+  /** A network, by its name: the promise of a session of onnxruntime. */
+  network(name) {
     if (!this.networks.has(name)) {
       const options = { executionProviders: ["wasm"], graphOptimizationLevel: "all" };
-      this.networks.set(name, this.load(name).then((bytes) => this.ort.InferenceSession.create(bytes, options)));
+      const coming = this.load(name).then((bytes) => this.ort.InferenceSession.create(bytes, options));
+      coming.catch(() => this.networks.delete(name)); // the next edit asks for it again
+      this.networks.set(name, coming);
     }
-    const network = await this.networks.get(name);
+    return this.networks.get(name);
+  }
+
+  /** What a network answers to `inputs`, an array of numbers and a shape each. */
+  async run(name, inputs) {
+    const network = await this.network(name);
     const given = Object.entries(inputs).map(([input, [numbers, shape]]) => {
       const kind = numbers instanceof BigInt64Array ? "int64" : "float32";
       return [input, new this.ort.Tensor(kind, numbers, shape)];
     });
     const { out } = await network.run(Object.fromEntries(given));
     return out.data;
+  }
+
+  /** How many tokens of a prompt come too late to be read. */
+  unread(text) {
+    return Math.max(this.tokenizer.encode(text).ids.length - this.settings.length, 0);
   }
 
   /** A prompt's token ids, as many as the text encoder reads. */
@@ -173,14 +185,18 @@ export class Model {
     const scheduler = new (few ? LCM : DDIM)(this.settings, steps);
     const first = skipped(steps, strength);
     const { timesteps, alphas } = scheduler;
-    if (first === steps) throw new RangeError(`At strength ${strength} none of ${steps} steps is run; take more of either.`);
+    if (first === steps) {
+      const least = Math.ceil(100 / steps) / 100;
+      throw new RangeError(`At strength ${strength} none of ${steps} steps is run; raise it to ${least} at least.`);
+    }
     const draw = generator(seed, this.count, this.known);
     const texts = guidance > 1 ? [negativePrompt, prompt] : [prompt];
     const hidden = join(await Promise.all(texts.map((text) => this.embed(text))));
     const { mean, deviation } = await this.encode(pixels);
     const [sampled, noise] = [draw(), draw()];
     const start = mean.map((value, k) => value + deviation[k] * sampled[k]);
-    const run = { steps: steps - first, of: steps, timestep: timesteps[first], signal: Math.sqrt(alphas[timesteps[first]]) };
+    const signal = Math.sqrt(alphas[timesteps[first]]);
+    const run = { steps: steps - first, of: steps, timestep: timesteps[first], signal, guidance, seed };
     let latents = mix(start, noise, alphas[timesteps[first]]);
     for (let i = first; i < steps; i++) {
       if (await onStep(i - first, steps - first)) throw new Cancelled();

@@ -21,6 +21,13 @@ from torch import nn
 from img2img_helpers.common.loading import quiet
 
 OPSET = 17
+SCHEDULE = {  # what diffusion.js takes for granted
+    "prediction_type": "v_prediction",
+    "timestep_spacing": "leading",
+    "set_alpha_to_one": False,
+    "clip_sample": False,
+    "thresholding": False,
+}
 SMALL = 1024  # tensors of fewer numbers stay as they are
 # Of each seed the numbers that an edit of four steps takes: the picture's latents, the noise, and one draw between steps.
 SEEDS, DRAWS = 10, 5
@@ -109,8 +116,15 @@ def halve(model: onnx.ModelProto) -> None:
 
 
 def settings(folder: Path, pipe: StableDiffusionPipeline) -> dict:
-    """What the page must know of the model, as JSON."""
+    """What the page must know of the model, as JSON.
+
+    Raises:
+        ValueError: if its scheduler works otherwise than the page's.
+    """
     scheduler, vae = pipe.scheduler, pipe.vae.config
+    if other := {k: v for k, v in SCHEDULE.items() if scheduler.config.get(k) != v}:
+        wanted = ", ".join(f"{k}={v!r}" for k, v in other.items())
+        raise ValueError(f"The page's loop, in diffusion.js, wants a scheduler with {wanted}; {folder} has another.")
     return {
         "side": pipe.unet.config.sample_size,
         "channels": vae.latent_channels,

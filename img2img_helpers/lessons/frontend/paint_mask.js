@@ -25,7 +25,8 @@ function render({ model, el }) {
   status.setAttribute("role", "status");
 
   let erasing = false;
-  let last = null;
+  let last = null; // where the pen is while it paints
+  let finger;
   let sent = model.get("data");
   const undo = [];
 
@@ -95,24 +96,26 @@ function render({ model, el }) {
     draw();
   };
   shown.addEventListener("pointerdown", (event) => {
-    if (event.button > 0) return;
-    shown.setPointerCapture(event.pointerId);
+    if (event.button > 0 || last) return; // other fingers that come down while one paints do not
+    shown.setPointerCapture((finger = event.pointerId));
     remember();
     last = place(event);
     stroke(last, last);
     event.preventDefault();
   });
   shown.addEventListener("pointermove", (event) => {
-    if (!last) return;
+    if (!last || event.pointerId !== finger) return;
     // a quick hand gives several places at once
-    for (const one of event.getCoalescedEvents?.() ?? [event]) {
+    const several = event.getCoalescedEvents?.() ?? [];
+    for (const one of several.length ? several : [event]) {
       const here = place(one);
       stroke(last, here);
       last = here;
     }
   });
   for (const name of ["pointerup", "pointercancel"]) {
-    shown.addEventListener(name, () => {
+    shown.addEventListener(name, (event) => {
+      if (event.pointerId !== finger) return;
       if (last) commit();
       last = null;
     });
