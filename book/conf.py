@@ -33,6 +33,10 @@ html_title = project
 html_favicon = "_static/favicon.svg"
 html_static_path = ["_static", "generated/static"]
 html_css_files = ["site.css", "print.css"]
+# a page that was opened as a file may fetch no other: the search finds titles there, without a summary of each
+html_js_files = [
+    (None, {"body": "if (location.protocol === 'file:') DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;"})
+]
 html_baseurl = address.current(name="Documentation")
 html_context = {"default_mode": "auto"}
 html_theme_options = {
@@ -61,3 +65,5 @@ notfound_urls_prefix = urlparse(html_baseurl).path
 
 def setup(app) -> None:
     pages.add_mathml(app)
+    app.connect("doctree-resolved", pages.relink)
+    app.connect("build-finished", pages.hand_out_lessons)

@@ -14,6 +14,7 @@ import nbformat
 from docutils import nodes
 from latex2mathml.converter import convert
 from live import build as live
+from sphinx.util.osutil import relative_uri
 
 import img2img_helpers
 from img2img_helpers.lessons.models import CLASSROOM_FOLDER
@@ -24,22 +25,26 @@ NEEDS_KERNEL = {  # by how the stored output begins, which is the widget's name,
     "MaskPainter": "the picture, with a brush to paint a mask on it",
     "FileUpload": "a button to upload a picture of your own",
 }
-# in which lessons the model also runs on the site: before which heading, what it says there, and what it starts with
+# in which lessons the model also runs on the site: before which heading, what it says there, and what it starts with,
+# which is what the lesson has there
 TRY_HERE = {
     "03_mechanics": (
         "## 9.",
-        "The same loop in JavaScript, [200 lines]({source}), runs in this page. Compare it with yours.",
-        {"picture": "landscape", "prompt": "watercolor painting with soft edges", "strength": "0.5"},
+        "The same loop in JavaScript, [200 lines]({source}), runs in this page. It starts with your edit: the same cottage, "
+        "prompt and seed, 18 of 30 steps. Compare its picture with yours.",
+        {"picture": "cottage", "prompt": "oil painting in the style of Van Gogh", "strength": "0.6", "steps": "all"},
     ),
     "05_object_edits": (
         "## 4.",
-        "Or look for the strength by hand, in this page.",
-        {"picture": "car", "prompt": "a blue car on a city street", "strength": "0.5"},
+        "Or look for the strength by hand, in this page, from 0.4 on. It has no negative prompt, guidance 7.5 and seed 0, so "
+        "the car turns blue at another strength.",
+        {"picture": "car", "prompt": "A blue car on a city street", "strength": "0.4", "steps": "all"},
     ),
     "11_instructions": (
         "## 6.",
-        "Of the three tools img2img runs in this page. Raise strength until the car is blue: what is left of the street?",
-        {"picture": "car", "prompt": "a blue car on a city street", "strength": "0.75"},
+        "Of the three tools img2img runs in this page. It starts with the edit above, strength 0.9. Lower it until the street "
+        "is back: what colour is the car?",
+        {"picture": "car", "prompt": "a blue car on a city street", "strength": "0.9", "steps": "all"},
     ),
 }
 HERO = "05_object_edits"  # the lesson whose first slider stands on the home page
@@ -63,6 +68,7 @@ GROUPS = {
 def publish(lesson: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """``lesson`` for a page: its pictures' text alternatives where MyST-NB looks, a sentence for each live widget."""
     has_studio = any("data-live" in cell.source for cell in lesson.cells)
+    pictures = [name for cell in lesson.cells for name in re.findall(r'example_image\("(\w+)"\)', cell.source)]
     for cell in lesson.cells:
         outputs = cell.get("outputs", [])
         alternatives = [
@@ -81,8 +87,12 @@ def publish(lesson: nbformat.NotebookNode) -> nbformat.NotebookNode:
                 prompt = re.fullmatch(r"StrengthExplorer\((.+)\)", shown)
                 if prompt and live.can_build() and not has_studio:
                     has_studio = True
-                    note += "<p>Or try it here, in your browser:</p>"
-                    note += studio("../_static", prompt=ast.literal_eval(prompt[1]))
+                    note += "<p>Or try it here, in your browser, in four steps:</p>"
+                    start = {"prompt": ast.literal_eval(prompt[1])}
+                    if pictures:
+                        start["picture"] = pictures[0]  # the one that the lesson edits
+                    start |= dict(re.findall(r"\b(strength)=([\d.]+)", cell.source))
+                    note += studio("../_static", **start)
                 output.data = {"text/html": note}
     return lesson
 
@@ -176,9 +186,32 @@ def studio(static: str, **start: str) -> str:
         return '<p class="needs-kernel">This copy of the site was built without the model in the page.</p>'
     data = "".join(f' data-{name}="{html.escape(value, quote=True)}"' for name, value in start.items())
     return (
-        f'<link rel="stylesheet" href="{static}/live/studio.css"><div data-live{data}></div>'
+        f'<link rel="stylesheet" href="{static}/live/studio.css"><div data-live{data}>'
+        '<noscript><p class="needs-kernel">The model runs here where JavaScript is switched on.</p></noscript></div>'
         f'<script src="{static}/live/studio.js" defer></script>'
     )
+
+
+def relink(app, doctree: nodes.document, docname: str) -> None:
+    """Links to the site's own address lead within this copy of it; those of the page that GitHub shows anywhere, to its root."""
+    home, own = app.config.html_baseurl, app.builder.get_target_uri(docname)
+    for link in doctree.findall(nodes.reference):
+        target = link.get("refuri", "")
+        if target.startswith(home):  # which a lesson needs in Colab
+            page, mark, part = target.removeprefix(home).partition("#")
+            link["refuri"] = relative_uri(own, page or "index.html") + mark + part
+            link["internal"] = True
+        if docname == app.config.notfound_pagename and target and link.get("internal"):
+            link["refuri"] = app.config.notfound_urls_prefix + link["refuri"]
+
+
+def hand_out_lessons(app, error: Exception | None) -> None:
+    """Give whoever downloads a lesson the lesson itself, in place of what the site made of it."""
+    book, handed_out = Path(app.srcdir), Path(app.outdir) / "_sources" / "notebooks"
+    if error or not handed_out.is_dir():  # not every builder writes it
+        return
+    for page in (book / "notebooks").glob("*.ipynb"):
+        shutil.copy(book.parent / "notebooks" / page.name, handed_out)
 
 
 def add_mathml(app) -> None:

@@ -12,10 +12,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlparse
 
+import numpy as np
 import pytest
 
 from book import address as addresses
-from img2img_helpers import example_image
+from img2img_helpers import example_image, example_names
 from tests import browser as chrome
 from tests import firefox as fox
 from tests.test_browser import compare_by_hand, slide_by_hand
@@ -211,7 +212,10 @@ def test_a_fork_gets_its_own_address_everywhere(tmp_path):
     assert len(changed) >= 3 + 2 * len(LESSONS)
     old = before.removeprefix("https://github.com/")
     for path in tmp_path.rglob("*.*"):
-        assert old not in path.read_text("utf-8"), path
+        text = path.read_text("utf-8")
+        assert old not in text, path
+        for folder, home in re.findall(r"git clone --depth 1 \S+(?: +(\S+))?\n(?:sudo )?cd (\S+)", text):
+            assert folder == home, f"{path}: the folder would have the fork's name"
     addresses.stamp("https://github.com/Someone/someone.github.io", tmp_path)
     assert addresses.current(tmp_path, "Documentation") == "https://someone.github.io/", "which GitHub puts at the root"
     assert "(https://someone.github.io/studio.html)" in (tmp_path / "README.md").read_text("utf-8")
@@ -280,7 +284,7 @@ def test_the_model_paints_in_the_page(site, address, browser, way, tmp_path):
         strength = page.get_by_role("slider", name="strength")
         strength.focus()
         seen.append(after(page, lambda: page.keyboard.press("ArrowLeft")))
-        assert page.inner_text(".live-strength output") == "0.25", "four steps know four strengths"
+        assert page.inner_text(".live-strength output") == "0.5", "four steps know four strengths"
         seen.append(after(page, lambda: page.get_by_role("button", name="pencil sketch").click()))
         seen.append(after(page, lambda: page.get_by_label("seed").fill("12345") or page.keyboard.press("Enter")))
         prompt = page.get_by_label("prompt")
@@ -345,7 +349,7 @@ def test_the_model_paints_in_firefox(site, address, tmp_path):
         seen.append(after(lambda: page.press(" ")))
         page.focus(".live-strength input")
         seen.append(after(lambda: page.press(fox.LEFT)))
-        assert page.run("document.querySelector('.live-strength output').innerText") == "0.25"
+        assert page.run("document.querySelector('.live-strength output').innerText") == "0.5"
         seen.append(after(lambda: page.upload(".live input[type=file]", picture)))
         assert len(set(seen)) == len(seen), "every change shows"
 
@@ -418,21 +422,160 @@ def test_a_model_that_cannot_be_fetched_is_one_sentence_and_the_next_click_tries
         button.click()
         page.wait_for_function("() => document.querySelector('.live-told').innerText.includes('could not be fetched')")
         page.unroute("**/live/runtime-1.js")
+        for name, answered in (
+            ("worker", "<html>Log in to this Wi-Fi</html>"),
+            ("runtime", "<html>Log in to this Wi-Fi</html>"),
+            ("model", 'live.put("model",0,"!")'),  # which the worker cannot read
+        ):
+            page.route(f"**/live/{name}-0.js", lambda route, _, body=answered: route.fulfill(body=body))
+            button.click()
+            page.wait_for_function("() => !document.querySelector('.live-go').disabled")
+            assert re.search("could not be fetched|atob", page.inner_text(".live-told")), name
+            page.unroute(f"**/live/{name}-0.js")
         watched.errors.clear()
         button.click()
         page.wait_for_function(MADE, arg=0)
+        assert len(page.workers) == 1, "those that could not be started are gone"
+
+
+def test_thirty_steps_fetch_their_network_and_nobody_is_stuck(site, address, browser):
+    with chrome.Watched(browser, address) as watched:
+        page = watched.page
+        open_studio(page, address)
+        steps, cancel = page.get_by_role("combobox", name="steps"), page.get_by_role("button", name="Cancel")
+
+        def told(text: str) -> None:
+            page.wait_for_function("text => document.querySelector('.live-told').innerText.includes(text)", arg=text)
+
+        assert re.search(r"30 \(fetches up to \d+ MB, once\)", steps.inner_text())
+        page.route("**/live/unet-3.js", lambda route: route.abort())
+        steps.select_option("all")
+        told("could not be fetched")
+        assert cancel.is_disabled()
+        after(page, lambda: steps.select_option("few"))
+        page.unroute("**/live/unet-3.js")
+        watched.errors.clear()
+        held = []
+        page.route("**/live/unet-1.js", lambda route: held.append(route))
+        steps.select_option("all")
+        told("Fetching up to")
+        cancel.click()
+        told("Cancelled")
+        assert page.evaluate("() => document.activeElement.type") == "range", "the focus is not lost"
+        after(page, lambda: steps.select_option("few"))
+        steps.select_option("all")
+        told("Fetching up to")
+        held[0].continue_()
+        told("of 30 steps")
+
+
+def test_the_studio_loses_nothing_that_is_drawn(site, address, browser, tmp_path):
+    picture = tmp_path / "mine.png"
+    example_image("watch").resize((300, 200)).save(picture)
+    with chrome.Watched(browser, address) as watched:
+        page = watched.page
+        open_studio(page, address)
+        paper, choose = page.locator(".live-paper canvas"), page.get_by_label("start from")
+
+        def drawn() -> str:
+            return paper.evaluate("canvas => canvas.toDataURL()")
+
+        def color(place: tuple[float, float]) -> list[int]:
+            pixel = "([x, y]) => [...document.querySelector('.live-paper canvas').getContext('2d').getImageData(x, y, 1, 1).data]"
+            return page.evaluate(pixel, [int(number) for number in place])[:3]
+
+        side = paper.evaluate("canvas => canvas.width")
+        cottage = drawn()
+        paper.focus()
+        page.keyboard.press("Shift+ArrowRight")
+        assert drawn() != cottage
+        page.keyboard.press("Control+z")
+        assert drawn() == cottage
+        for _ in range(40):  # a key that is held down
+            page.keyboard.down("Space")
+        page.keyboard.up("Space")
+        assert drawn() != cottage
+        page.keyboard.press("Control+z")
+        assert drawn() == cottage
+
+        choose.select_option(label="an empty page")
+        page.get_by_role("button", name="Undo").click()
+        assert choose.input_value() == "cottage"
+        page.get_by_role("button", name="Eraser").click()
+        middle = (side / 2, side / 2)
+        before = color(middle)
+        paper.click()
+        assert np.abs(np.subtract(color(middle), before)).max() <= 1, (
+            "what was undone comes back, not the page after it"
+        )
+        page.get_by_role("button", name="red").click()
+        paper.click()
+        page.get_by_role("button", name="Start over").click()
+        assert drawn() == cottage
+
+        # the first finger draws, and goes on when another comes and goes
+        paper.evaluate(
+            "paper => { paper.setPointerCapture = () => {}; const box = paper.getBoundingClientRect();"
+            " const at = (type, pointerId, x, y) => paper.dispatchEvent(new PointerEvent(type, {pointerId, button: 0,"
+            "   clientX: box.left + x * box.width, clientY: box.top + y * box.height}));"
+            " at('pointerdown', 1, .1, .1); at('pointerdown', 2, .9, .9); at('pointermove', 2, .8, .9);"
+            " at('pointerup', 2, .8, .9); at('pointermove', 1, .3, .1); at('pointerup', 1, .3, .1) }"
+        )
+        red = [200, 50, 43]
+        assert color((0.25 * side, 0.1 * side)) == red
+        assert red not in (color(middle), color((0.9 * side, 0.9 * side)))
+
+        take = page.locator("input[type=file]").set_input_files
+        for _ in range(2):
+            take(picture)
+            page.wait_for_function("() => document.querySelector('.live-start select').value === 'your own picture'")
+            mine = drawn()
+            after(page, lambda: choose.select_option("landscape"))
+            assert drawn() != mine
+        after(page, lambda: choose.select_option("your own picture"))
+        assert drawn() == mine
+
+        # what is read slowly does not come in place of what was chosen after it
+        page.evaluate(
+            "() => { const decode = Image.prototype.decode; Image.prototype.decode = function () {"
+            " return this.src.startsWith('blob:') ? new Promise(go => (window.go = go)).then(() => decode.call(this))"
+            " : decode.call(this) } }"
+        )
+        take(picture)
+        after(page, lambda: choose.select_option("car"))
+        car = drawn()
+        page.evaluate("async () => { window.go(); await new Promise(done => setTimeout(done, 300)) }")
+        assert drawn() == car
+        assert choose.input_value() == "car"
+
+
+def test_the_studio_says_what_it_did_with_odd_settings(site, address, browser):
+    with chrome.Watched(browser, address) as watched:
+        page = watched.page
+        open_studio(page, address)
+        seed, prompt, told = page.get_by_label("seed"), page.get_by_label("prompt"), page.locator(".live-told")
+
+        def at(number: str) -> str:
+            return after(page, lambda: seed.fill(number) or page.keyboard.press("Enter"))
+
+        assert at("5000000000") != at("99999999999")
+        assert "seed 99999999999." in told.inner_text()
+        at("-3")
+        assert seed.input_value() == "0"
+        after(page, lambda: prompt.fill("house " * 80) or page.keyboard.press("Enter"))
+        assert re.search(r"too long: its last \d+ tokens are not read", told.inner_text())
+        after(page, lambda: page.get_by_role("slider", name="strength").press("Home"))
+        assert "At strength 0 none of 4 steps is run; raise it to 0.25 at least." in told.inner_text()
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Save picture").click()
+        assert saved.value.suggested_filename.endswith(".png")
+        assert "dawn" in page.locator(".live-settings details").text_content()
 
 
 def test_four_lessons_have_the_model_too(site):
-    prompts = {
-        "02_strength": "",
-        "03_mechanics": "watercolor",
-        "05_object_edits": "a blue car",
-        "11_instructions": "a blue car",
-    }
-    for stem, prompt in prompts.items():
+    for stem in ("02_strength", "03_mechanics", "05_object_edits", "11_instructions"):
         page = (site / "notebooks" / f"{stem}.html").read_text("utf-8")
-        assert len(re.findall(f'<div data-live[^>]*data-prompt="{prompt}[^"]*"', page)) == 1
+        assert page.count("<div data-live") == 1
         assert 'src="../_static/live/studio.js"' in page
     assert "book/live/diffusion.js" in (site / "notebooks" / "03_mechanics.html").read_text("utf-8")
 
@@ -442,7 +585,7 @@ def test_two_studios_in_a_page_share_the_model_and_mix_up_nothing(site, address,
         page = watched.page
         open_studio(page, address)
         page.evaluate(
-            "() => { const other = document.createElement('div'); other.dataset.prompt = 'a photo at night';"
+            "() => { const other = document.createElement('div'); other.dataset.prompt = 'dramatic sunset lighting';"
             " document.querySelector('[data-live]').after(other); new Studio(other) }"
         )
         one, other = page.locator(".live").all()
@@ -468,10 +611,98 @@ def test_two_studios_in_a_page_share_the_model_and_mix_up_nothing(site, address,
 
 
 def test_without_npm_the_site_says_what_it_lacks():
-    code = "import pages, pathlib; pages.live.PACKAGES = pathlib.Path('nowhere'); print(pages.studio('_static'))"
+    code = "import pages, pathlib; pages.live.INSTALLED = pathlib.Path('nowhere'); print(pages.studio('_static'))"
     path = f"{ROOT / 'book'}{os.pathsep}{ROOT}"
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}
     )
     assert "built without the model in the page" in ran.stdout, ran.stderr
     assert "data-live" not in ran.stdout
+
+
+def test_links_lead_within_every_copy_of_the_site(site):
+    """From a memory stick, from below a folder of a server, and from the page for an address that does not exist."""
+    for name in pages(site):
+        away = [link for link in Links((site / name).read_text("utf-8")).links if link.startswith(HOME)]
+        assert not away, f"{name} leaves this copy: {away}"
+    assert "../glossary.html" in Links((site / "notebooks" / "01_setup.html").read_text("utf-8")).links
+    lost = Links((site / "404.html").read_text("utf-8"))
+    assert f"/{site.name}/index.html" in lost.links
+    for link in lost.links:
+        assert urlparse(link).scheme or link.startswith(("#", f"/{site.name}/")), link
+
+
+def test_a_downloaded_lesson_is_the_lesson(site):
+    for stem in LESSONS:
+        name = f"notebooks/{stem}.ipynb"
+        assert f"../_sources/{name}" in Links((site / f"notebooks/{stem}.html").read_text("utf-8")).links
+        assert (site / "_sources" / name).read_bytes() == (ROOT / name).read_bytes()
+
+
+def test_the_model_starts_with_what_its_lesson_has(site):
+    starts = {
+        "02_strength": {"picture": "cottage", "strength": "0.5"},
+        "03_mechanics": {"picture": "cottage", "strength": "0.6", "steps": "all"},
+        "05_object_edits": {"picture": "car", "strength": "0.4", "steps": "all"},
+        "11_instructions": {"picture": "car", "strength": "0.9", "steps": "all"},
+    }
+    for stem, wanted in starts.items():
+        page = (site / "notebooks" / f"{stem}.html").read_text("utf-8")
+        start = dict(re.findall(r'data-(\w+)="(.*?)"', re.search("<div data-live(.*?)>", page)[1]))
+        lesson = (ROOT / "notebooks" / "source" / f"{stem}.md").read_text("utf-8")
+        assert f'"{start.pop("prompt")}"' in lesson
+        assert start == wanted
+        assert start["picture"] in example_names()
+        assert f'image = prepare_image(example_image("{start["picture"]}"), size).image' in lesson
+
+
+def test_the_search_finds_from_a_file_too(site, address, browser):
+    for home in (address, f"{site.as_uri()}/"):
+        with chrome.Watched(browser, home) as watched:
+            page = watched.page
+            page.goto(home + "search.html?q=strength")
+            page.wait_for_function("() => document.querySelector('.search-summary')?.innerText.includes('finished')")
+            assert page.locator("#search-results li a").count() > 5
+            if home == address:  # which a page may fetch there
+                page.wait_for_selector("#search-results li p.context")
+
+
+BROKEN_WORDS = """() => [...document.querySelectorAll('td, th')].flatMap(cell => {
+  const words = [], walk = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), range = document.createRange();
+  while (walk.nextNode()) for (const found of walk.currentNode.data.matchAll(/[\\p{L}\\p{N}_]+/gu)) {
+    range.setStart(walk.currentNode, found.index);
+    range.setEnd(walk.currentNode, found.index + found[0].length);
+    if (new Set([...range.getClientRects()].map(box => box.top)).size > 1) words.push(found[0]);
+  }
+  return words;
+})"""
+FORMULAS = """() => [...document.querySelectorAll('div.math')].map(box => {
+  const signs = [...box.querySelectorAll('mi, mo, mn, mtext')].map(sign => sign.getBoundingClientRect());
+  const {left, right} = box.getBoundingClientRect();
+  return {
+    before: Math.min(...signs.map(sign => sign.left)) - left,
+    after: right - Math.max(...signs.map(sign => sign.right)),
+    wide: box.scrollWidth > box.clientWidth,
+  };
+})"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_tables_break_no_words_and_formulas_begin_in_sight(site, address, browser, width):
+    with chrome.Watched(browser, address) as watched:
+        watched.page.set_viewport_size({"width": width, "height": 844})
+        for name in ("instructor.html", "models.html", "choose.html", "notebooks/03_mechanics.html"):
+            watched.page.goto(address + name)
+            assert not watched.page.evaluate(BROKEN_WORDS), name
+        formulas = watched.page.evaluate(FORMULAS)
+        assert len(formulas) >= 4
+        assert width > 390 or any(formula["wide"] for formula in formulas)
+        for formula in formulas:
+            assert formula["before"] >= 0
+            assert formula["wide"] or abs(formula["before"] - formula["after"]) < 3, "in the middle"
+
+
+def test_without_javascript_the_studio_says_what_it_lacks(site, address, browser):
+    with chrome.Watched(browser, address, java_script_enabled=False) as watched:
+        watched.page.goto(address + "studio.html")
+        assert watched.page.locator("[data-live] p").is_visible()
