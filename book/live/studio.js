@@ -24,6 +24,7 @@ const MODES = {
 const MOST_UNDO = 30;
 const MOST_SEED = Number.MAX_SAFE_INTEGER;
 const OWN = "your own picture";
+const ALL = 0.999; // of the bytes: their shares are rounded
 const STARTING = "Starting the model …";
 
 /** The worker with the model, and who of the studios waits for what. */
@@ -202,7 +203,7 @@ class Studio {
     try {
       const ready = await live.start(this.first, (share) => {
         this.bar.value = share;
-        if (share >= 1) this.told.textContent = STARTING;
+        if (share > ALL) this.told.textContent = STARTING;
       });
       this.build(ready);
     } catch (error) {
@@ -450,7 +451,7 @@ class Studio {
   hear(data) {
     if (data.told === "fetching") {
       if (data.name !== this.mode.unet) return; // not what is waited for any more
-      this.told.textContent = data.share < 1 ? `Fetching up to ${megabytes(data.name)} MB more, once …` : STARTING;
+      this.told.textContent = data.share < ALL ? `Fetching up to ${megabytes(data.name)} MB more, once …` : STARTING;
       this.bar.value = data.share;
       return;
     }
