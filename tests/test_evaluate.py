@@ -156,9 +156,9 @@ def test_training_the_classifier_lowers_its_loss(tmp_path):
     untrained = loss(judge.Classifier().eval())
     trained = judge.train_classifier(20, images, shown, batch=32)
     assert loss(trained) < 0.9 * untrained
-    judge.save_classifier(trained, tmp_path / "judge.safetensors")
-    kept = judge.load_classifier(tmp_path / "judge.safetensors")
-    assert loss(kept) == pytest.approx(loss(trained), rel=0.01), "in half precision"
+    judge.save_classifier(trained, tmp_path / "judge.npz")
+    kept = judge.load_classifier(tmp_path / "judge.npz")
+    assert loss(kept) == pytest.approx(loss(trained), rel=0.02), "as it is kept"
     seen = judge.recognise(kept, images)
     assert all(len(values) == 48 and set(values) <= set(judge.VALUES[name]) for name, values in seen.items())
 

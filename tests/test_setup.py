@@ -142,7 +142,7 @@ def test_a_first_clone_is_quick():
     if listed.returncode:
         pytest.skip("these files come without git")
     files = [(int(size), name) for size, name in re.findall(r"^\d+ blob \w+ +(\d+)\t(.+)$", listed.stdout, re.M)]
-    weights = sum(size for size, name in files if name.endswith(".safetensors"))
+    weights = sum(size for size, name in files if name.endswith((".safetensors", ".npz")))
     assert weights < 96e6
     assert sum(size for size, _ in files) - weights < 20e6
     assert max(files)[0] < 25e6

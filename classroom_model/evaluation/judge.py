@@ -5,7 +5,6 @@ One is kept, so that figures of this year and of the next can be compared: two t
 
 from __future__ import annotations
 
-import copy
 import json
 import time
 from pathlib import Path
@@ -13,8 +12,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ..training.data import TrainingSet, scene_at
@@ -23,7 +20,7 @@ from ..training.vae import to_tensor
 from ..world.painter import paint
 from ..world.scenes import COLORS, FOREGROUNDS, STYLES, SUBJECTS, TIMES, Scene
 
-FILE = Path(__file__).with_name("judge.safetensors")
+FILE = Path(__file__).with_name("judge.npz")
 PICTURES = 20_000  # of the training set, the first ones
 VALUES = {
     "subject": SUBJECTS,
@@ -33,6 +30,7 @@ VALUES = {
     "crown": (False, True),
     "foreground": FOREGROUNDS,
 }
+LEVELS = 63  # of a weight each way, as it is kept
 UNSEEN = -1  # the label of an attribute that the picture does not show
 MARGIN = 6  # pixels that a training picture may be shifted by
 
@@ -143,22 +141,40 @@ def _questions() -> str:
 
 
 def save_classifier(classifier: Classifier, file: Path = FILE) -> None:
-    """Save ``classifier`` in fp16, and what it was asked."""
-    state = copy.deepcopy(classifier).half().state_dict()
-    save_file({name: value.contiguous() for name, value in state.items()}, file, {"questions": _questions()})
+    """Save ``classifier``, and what it was asked.
+
+    Each filter in whole numbers, with a scale of its own: with the model's, all weights must stay below 96 MB.
+    """
+    arrays = {"questions": np.array(_questions())}
+    for name, value in classifier.state_dict().items():
+        arrays[name] = value.numpy()
+        if value.ndim > 1:
+            scale = value.flatten(1).abs().amax(1).clamp(min=1e-12) / LEVELS
+            arrays[f"{name}.scale"] = scale.numpy()
+            arrays[name] = (value / _beside(scale, value)).round().to(torch.int8).numpy()
+    np.savez_compressed(file, **arrays)
 
 
 def load_classifier(file: Path = FILE) -> Classifier:
     """The classifier kept in ``file``; ``ValueError`` if it was asked other questions than :data:`VALUES`."""
-    with safe_open(file, "pt") as stored:
-        if (stored.metadata() or {}).get("questions") != _questions():
+    with np.load(file) as stored:
+        if str(stored["questions"]) != _questions():
             raise ValueError(
                 f"{file.name} answers other questions than the painter's world asks now; train a judge anew by "
                 "`python -m classroom_model.train judge`, and measure all rows with it."
             )
+        state = {name: torch.from_numpy(stored[name]) for name in stored.files if name != "questions"}
+    for name in [name for name in state if name.endswith(".scale")]:
+        filters = name.removesuffix(".scale")
+        scale = state.pop(name)
+        state[filters] = state[filters] * _beside(scale, state[filters])
     classifier = Classifier()
-    classifier.load_state_dict(load_file(file))  # into float32
+    classifier.load_state_dict(state)
     return classifier.to(memory_format=torch.channels_last).eval()
+
+
+def _beside(scale: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:
+    return scale.view(-1, *[1] * (filters.ndim - 1))
 
 
 def recognise(classifier: Classifier, images: np.ndarray) -> dict[str, list]:
