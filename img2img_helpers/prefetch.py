@@ -171,7 +171,7 @@ def main(arguments: list[str] | None = None) -> int:
         total, missing = sum(found[-1].files.values()), found[-1].bytes_missing
         state = "is here already" if not missing else f"{_size(missing)} to download"
         if not found[-1].compared:
-            state += ", though it could not be compared with the hub, which cannot be reached"
+            state += ", though it could not be compared with the hub"
         print(f"{found[-1].model_id}, for {' and '.join(tasks)}: {_size(total)}, {state}")
     needed = sum(download.bytes_missing for download in found)
     free = free_for_models()
