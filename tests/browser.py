@@ -59,6 +59,19 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+def touch(canvas, *events: tuple[str, int, float, float]) -> None:
+    """Give ``canvas`` pointer events: down, move or up, the number of the finger, and shares of its width and height."""
+    canvas.evaluate(
+        """(canvas, events) => {
+          canvas.setPointerCapture = () => {}; // which wants a finger that is there
+          const {left, top, width, height} = canvas.getBoundingClientRect();
+          for (const [kind, pointerId, x, y] of events) canvas.dispatchEvent(new PointerEvent(
+            `pointer${kind}`, {pointerId, button: 0, clientX: left + x * width, clientY: top + y * height}));
+        }""",
+        events,
+    )
+
+
 class Watched:
     """A page, and what went wrong on it: errors in its console, requests to elsewhere."""
 

@@ -204,13 +204,15 @@ def test_a_mask_may_be_painted_by_touch(browser, tmp_path):
         share = float(page.locator(".img2img-status").inner_text().split()[0])
         assert abs(share - 100 * np.pi * 51**2 / 4 / 512**2) < 0.1
         # one finger paints, and another that comes and goes meanwhile neither paints nor stops it
-        page.evaluate(
-            "() => { const canvas = document.querySelector('.img2img-stage canvas'); canvas.setPointerCapture = () => {};"
-            " const box = canvas.getBoundingClientRect();"
-            " const at = (type, pointerId, x, y) => canvas.dispatchEvent(new PointerEvent(type, {pointerId, button: 0,"
-            "   clientX: box.left + x * box.width, clientY: box.top + y * box.height}));"
-            " at('pointerdown', 1, .2, .1); at('pointerdown', 2, .2, .9); at('pointerup', 2, .2, .9);"
-            " at('pointermove', 1, .8, .1); at('pointerup', 1, .8, .1) }"
+        chrome.touch(
+            page.locator(".img2img-stage canvas"),
+            *(
+                ("down", 1, 0.2, 0.1),
+                ("down", 2, 0.2, 0.9),
+                ("up", 2, 0.2, 0.9),
+                ("move", 1, 0.8, 0.1),
+                ("up", 1, 0.8, 0.1),
+            ),
         )
         more = float(page.locator(".img2img-status").inner_text().split()[0]) - share
         assert abs(more - 100 * (np.pi * 51**2 / 4 + 0.6 * 512 * 51) / 512**2) < 0.2

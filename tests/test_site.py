@@ -514,12 +514,10 @@ def test_the_studio_loses_nothing_that_is_drawn(site, address, browser, tmp_path
         assert drawn() == cottage
 
         # the first finger draws, and goes on when another comes and goes
-        paper.evaluate(
-            "paper => { paper.setPointerCapture = () => {}; const box = paper.getBoundingClientRect();"
-            " const at = (type, pointerId, x, y) => paper.dispatchEvent(new PointerEvent(type, {pointerId, button: 0,"
-            "   clientX: box.left + x * box.width, clientY: box.top + y * box.height}));"
-            " at('pointerdown', 1, .1, .1); at('pointerdown', 2, .9, .9); at('pointermove', 2, .8, .9);"
-            " at('pointerup', 2, .8, .9); at('pointermove', 1, .3, .1); at('pointerup', 1, .3, .1) }"
+        chrome.touch(
+            paper,
+            *(("down", 1, 0.1, 0.1), ("down", 2, 0.9, 0.9), ("move", 2, 0.8, 0.9), ("up", 2, 0.8, 0.9)),
+            *(("move", 1, 0.3, 0.1), ("up", 1, 0.3, 0.1)),
         )
         red = [200, 50, 43]
         assert color((0.25 * side, 0.1 * side)) == red
